@@ -1,0 +1,1 @@
+"""Floor 6: rosbag2 recordings in and out, without ROS."""

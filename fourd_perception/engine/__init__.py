@@ -1,0 +1,1 @@
+"""Floor 4: a visual grid in, a metric SceneUpdate out."""

@@ -1,0 +1,1 @@
+"""Floor 5: metrics, the scoring of recorded outputs, reports."""

@@ -1,0 +1,1 @@
+"""Floor 0, numpy only: frames, time slices, the synchroniser, the sliding window."""

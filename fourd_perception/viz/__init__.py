@@ -1,0 +1,1 @@
+"""Floor 5: colour maps, the flow wheel, figures."""
