@@ -1,0 +1,58 @@
+"""Refusing grids that no network can read, with the reason in plain words."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from fourd_perception.model.prediction import GridTensors
+
+
+def check_grid(grid: GridTensors, patch: int) -> None:
+    """Raise ValueError unless the grid is one that a network of this patch size can read.
+
+    Checked: the shapes, that height and width are multiples of `patch` (pixels), that a cell is
+    present and the reference cell among them, and that every pixel of a present cell is finite.
+    """
+    shape = tuple(grid.images.shape)
+    if len(shape) != 5 or shape[2] != 3 or not grid.images.is_floating_point():
+        raise ValueError(
+            f'the images are {grid.images.dtype} {list(shape)}; '
+            'a network reads floating point [V, T, 3, H, W]'
+        )
+    height, width = shape[3:]
+    if height % patch or width % patch or not height or not width:
+        raise ValueError(
+            f'the images are {width}x{height} pixels, which are not multiples of the patch '
+            f'{patch}; resize to {_multiple(width, patch)}x{_multiple(height, patch)}'
+        )
+    if grid.present.shape != shape[:2]:
+        raise ValueError(
+            f'`present` is {list(grid.present.shape)} where the images have {list(shape[:2])} '
+            'cells; give one flag per view and time'
+        )
+    if not grid.present.any():
+        raise ValueError(
+            f'none of the {grid.present.size} cells of the grid holds a frame; give at least one'
+        )
+    view, time = grid.reference
+    if not (0 <= view < shape[0] and 0 <= time < shape[1] and grid.present[view, time]):
+        raise ValueError(
+            f'the reference cell (view {view}, time {time}) holds no frame; name a present cell'
+        )
+    _check_finite(grid)
+
+
+def _multiple(pixels: int, patch: int) -> int:
+    return max(patch, round(pixels / patch) * patch)
+
+
+def _check_finite(grid: GridTensors) -> None:
+    finite = torch.isfinite(grid.images).flatten(2).all(dim=2).cpu().numpy()
+    broken = np.argwhere(grid.present & ~finite)
+    if len(broken):
+        view, time = broken[0]
+        raise ValueError(
+            f'{len(broken)} of {int(grid.present.sum())} images hold pixels that are not finite, '
+            f'the first at view {view}, time {time}; a network reads RGB in 0..1'
+        )
