@@ -1,1 +1,1 @@
-"""Floor 3: procedural scenes with exact ground truth, and the predictor that hands it out."""
+"""Floor 3: procedural scenes and rigs with exact ground truth; the truth predictor."""

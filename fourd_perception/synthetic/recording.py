@@ -1,0 +1,355 @@
+"""A synthetic recording: everything about it is known exactly, at every pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from fourd_perception.geometry.cameras import CameraModel
+from fourd_perception.geometry.poses import invert
+from fourd_perception.synthetic.layouts import make_scene
+from fourd_perception.synthetic.motion import Motion
+from fourd_perception.synthetic.rigs import make_rig
+from fourd_perception.synthetic.scene import SKY, Body, Hits, cast, shade
+from fourd_perception.synthetic.textures import Texture
+
+STATIC, DYNAMIC, IGNORED = 0, 1, 2
+_FILE = 'scene.yaml'
+# A real clock of a camera: no multiple of anything, and too long for a float64.
+_START = 1_700_000_000_123_456_789
+_SUPERSAMPLING = 2
+# Depths nearer than this share in front of a surface point hide it.
+_OCCLUSION_MARGIN = 1e-6
+
+
+class UnknownStamp(ValueError):
+    """A stamp at which the recording holds nothing."""
+
+
+def dynamic_label(own_motion: np.ndarray) -> np.ndarray:
+    """uint8: `DYNAMIC` above 1 px of own motion, `STATIC` below 0.3 px, `IGNORED` between.
+
+    The one definition of the truth of masks (specification B.16) for predictor and scoring;
+    `own_motion` is in pixels of the network's image.
+    """
+    label = np.where(own_motion > 1.0, DYNAMIC, IGNORED)
+    return np.where(own_motion < 0.3, STATIC, label).astype(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class SyntheticRecording:
+    """A scene of moving bodies and a moving rig of pinhole cameras.
+
+    name:         for messages and reports
+    bodies:       everything that has a surface
+    light:        position of the lamp in the world, metres
+    cameras:      by name, all with intrinsics and `base_from_camera`
+    trajectory:   of the base (x forward, y left, z up) in the world
+    camera_stamps: by camera, increasing integer nanoseconds
+    """
+
+    name: str
+    bodies: tuple[Body, ...]
+    light: tuple[float, float, float]
+    cameras: Mapping[str, CameraModel]
+    trajectory: Motion
+    camera_stamps: Mapping[str, tuple[int, ...]]
+
+    @property
+    def start(self) -> int:
+        """Earliest stamp of all cameras: time zero of every motion."""
+        return min(stamps[0] for stamps in self.camera_stamps.values())
+
+    @property
+    def end(self) -> int:
+        """Latest stamp of all cameras."""
+        return max(stamps[-1] for stamps in self.camera_stamps.values())
+
+    def stamps(self, camera: str) -> tuple[int, ...]:
+        """Stamps of one camera's images, nanoseconds."""
+        return self.camera_stamps[camera]
+
+    def world_from_base(self, stamp: int) -> np.ndarray:
+        """Pose of the rig at any instant of the recording, float64 [4, 4].
+
+        Raises UnknownStamp outside the recording.
+        """
+        return self.trajectory.pose(self._seconds(stamp))
+
+    def world_from_camera(self, camera: str, stamp: int) -> np.ndarray:
+        """Pose of a camera's optical frame at any instant of the recording, float64 [4, 4]."""
+        base_from_camera = self.cameras[camera].base_from_camera
+        assert base_from_camera is not None
+        return self.world_from_base(stamp) @ base_from_camera
+
+    def hits(self, camera: CameraModel, stamp: int) -> Hits:
+        """What every pixel of an image sees, row by row; `camera` is derived from the rig's."""
+        self._check(camera.name, stamp)
+        return self._cast(camera, stamp, camera_rays(camera))
+
+    def image(self, camera: str, stamp: int) -> np.ndarray:
+        """uint8 [H, W, 3] RGB, 2 x 2 samples a pixel."""
+        self._check(camera, stamp)
+        model, n = self.cameras[camera], _SUPERSAMPLING
+        fine = model.resized(n * model.width, n * model.height)
+        assert fine.intrinsics is not None
+        colour = shade(
+            self.bodies,
+            self._poses(stamp),
+            self.world_from_camera(camera, stamp),
+            camera_rays(fine),
+            self._cast(fine, stamp, camera_rays(fine)),
+            1.0 / fine.intrinsics[0, 0],
+            np.array(self.light),
+        )
+        mean = colour.reshape(3, model.height, n, model.width, n).mean(axis=(2, 4))
+        return np.ascontiguousarray(np.round(255 * mean).astype(np.uint8).transpose(1, 2, 0))
+
+    def depth(self, camera: CameraModel, stamp: int) -> np.ndarray:
+        """float32 [h, w], metres along z, NaN on the sky.
+
+        `camera` is one of the rig's, or one resized, cropped or padded from it.
+        """
+        depth = self.hits(camera, stamp).depth
+        return depth.reshape(camera.height, camera.width).astype(np.float32)
+
+    def flow(
+        self, camera: CameraModel, stamp: int, other_stamp: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Where the surface point of every pixel goes in the same camera's image at another time.
+
+        Returns flow float32 [h, w, 2] (u right, v down, pixels; NaN on the sky and where the point
+        gets behind the camera) and occluded bool [h, w]: something else is in front of it there,
+        or it leaves the image, or the flow is NaN.
+        """
+        self._check(camera.name, other_stamp)
+        hits = self.hits(camera, stamp)
+        moved, _ = self.moved_rays(camera, hits, stamp, other_stamp)
+        flow = pixels_of(camera, moved[:2]) - pixel_grid(camera)
+        occluded = ~self._seen(camera, moved, other_stamp)
+        shape = camera.height, camera.width
+        return flow.T.reshape(*shape, 2).astype(np.float32), occluded.reshape(shape)
+
+    def own_motion(
+        self, camera: CameraModel, stamp: int, other_stamps: Sequence[int]
+    ) -> np.ndarray:
+        """float32 [h, w] pixels: how far the surface point's own motion shows in the image.
+
+        The largest displacement, over the other instants, between the images of the point where it
+        is then and where it would be had it stood still: flow minus ego-motion. 0 on the sky; an
+        instant where either point is behind the camera says nothing.
+        """
+        hits = self.hits(camera, stamp)
+        largest = np.zeros(len(hits.body))
+        for other in other_stamps:
+            self._check(camera.name, other)
+            moved, still = self.moved_rays(camera, hits, stamp, other)
+            apart = pixels_of(camera, moved[:2]) - pixels_of(camera, still[:2])
+            largest = np.fmax(largest, np.hypot(*apart))
+        return largest.reshape(camera.height, camera.width).astype(np.float32)
+
+    def surfaces(self, points_world: np.ndarray, stamp: int) -> tuple[np.ndarray, np.ndarray]:
+        """Distance [N] in metres from points [N, 3] to the nearest surface, and whether that one
+        ever moves, bool [N]."""
+        poses = self._poses(stamp)
+        points = np.asarray(points_world, float).T
+        nearest = np.full(points.shape[1], np.inf)
+        mover = np.zeros(points.shape[1], bool)
+        for body, pose in zip(self.bodies, poses):
+            local = invert(pose)[:3] @ np.vstack([points, np.ones(points.shape[1])])
+            distance = np.abs(body.form.distance(local, np.array(body.half_size)))
+            mover = np.where(distance < nearest, body.motion.moves, mover)
+            nearest = np.minimum(nearest, distance)
+        return nearest, mover
+
+    def moved_rays(
+        self, camera: CameraModel, hits: Hits, stamp: int, other_stamp: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The points that `hits` found at `stamp`, as the camera at `other_stamp` has them.
+
+        Returns two float64 [3, N] of (x/z, y/z, z) in the optical frame: carried along by their
+        bodies, and as if they had stood still. NaN on the sky and behind the camera.
+        """
+        rays = camera_rays(camera)
+        world = self.world_from_camera(camera.name, stamp)
+        points = world[:3, :3] @ (np.vstack([rays, np.ones(rays.shape[1])]) * hits.depth)
+        points += world[:3, 3:]
+        carried = points.copy()
+        before, after = self._poses(stamp), self._poses(other_stamp)
+        for number, body in enumerate(self.bodies):
+            if body.motion.moves:
+                chosen = np.flatnonzero(hits.body == number)
+                step = after[number] @ invert(before[number])
+                carried[:, chosen] = step[:3, :3] @ points[:, chosen] + step[:3, 3:]
+        other_from_world = invert(self.world_from_camera(camera.name, other_stamp))
+        return _project(other_from_world, carried), _project(other_from_world, points)
+
+    def _seen(self, camera: CameraModel, rays: np.ndarray, stamp: int) -> np.ndarray:
+        """Whether points (x/z, y/z, z) lie inside the image with nothing in front of them."""
+        pixels = pixels_of(camera, rays[:2])
+        size = np.array([[camera.width], [camera.height]])
+        with np.errstate(invalid='ignore'):
+            seen = ((pixels >= -0.5) & (pixels <= size - 0.5)).all(axis=0)
+        chosen = np.flatnonzero(seen)
+        front = self._cast(camera, stamp, rays[:2, chosen]).depth
+        seen[chosen] = front > rays[2, chosen] * (1 - _OCCLUSION_MARGIN)
+        return seen
+
+    def _cast(self, camera: CameraModel, stamp: int, rays: np.ndarray) -> Hits:
+        pose = self.world_from_camera(camera.name, stamp)
+        return cast(self.bodies, self._poses(stamp), pose, rays)
+
+    def _poses(self, stamp: int) -> np.ndarray:
+        seconds = self._seconds(stamp)
+        return np.stack([body.motion.pose(seconds) for body in self.bodies])
+
+    def _seconds(self, stamp: int) -> float:
+        if not self.start <= stamp <= self.end:
+            raise UnknownStamp(
+                f'stamp {stamp} ns is outside recording {self.name!r}, which lasts from '
+                f'{self.start} to {self.end} ns; use the bag that was written from it'
+            )
+        return (stamp - self.start) * 1e-9
+
+    def _check(self, camera: str, stamp: int) -> None:
+        if camera not in self.cameras:
+            raise ValueError(
+                f'recording {self.name!r} has no camera {camera!r}, only {tuple(self.cameras)}'
+            )
+        if stamp not in self.camera_stamps[camera]:
+            raise UnknownStamp(
+                f'camera {camera!r} of recording {self.name!r} has no image with stamp {stamp} ns; '
+                'use the bag that was written from this recording'
+            )
+
+    def save(self, directory: str | Path) -> None:
+        """Write `scene.yaml`, which holds everything in plain numbers."""
+        path = Path(directory)
+        path.mkdir(parents=True, exist_ok=True)
+        text = yaml.safe_dump(_to_plain(self), sort_keys=False, default_flow_style=None, width=99)
+        (path / _FILE).write_text(text)
+
+    @staticmethod
+    def load(directory: str | Path) -> SyntheticRecording:
+        """Read what `save` wrote; numbers come back exactly. The name becomes the directory's.
+
+        Raises FileNotFoundError when there is no `scene.yaml`.
+        """
+        path = Path(directory) / _FILE
+        if not path.is_file():
+            raise FileNotFoundError(
+                f'{path} does not exist; `fourd-perception synth` writes a recording with one'
+            )
+        return _from_plain(yaml.safe_load(path.read_text()), str(directory))
+
+
+def camera_rays(camera: CameraModel) -> np.ndarray:
+    """(x, y) of the directions (x, y, 1) through all pixel centres, float64 [2, h * w]."""
+    assert camera.intrinsics is not None
+    k = camera.intrinsics
+    return (pixel_grid(camera) - k[:2, 2:]) / np.array([[k[0, 0]], [k[1, 1]]])
+
+
+def pixel_grid(camera: CameraModel) -> np.ndarray:
+    """(x, y) of all pixel centres row by row, float64 [2, h * w]."""
+    y, x = np.mgrid[: camera.height, : camera.width].reshape(2, -1).astype(float)
+    return np.stack([x, y])
+
+
+def pixels_of(camera: CameraModel, rays: np.ndarray) -> np.ndarray:
+    """Pixels [2, N] of rays (x, y) [2, N]."""
+    assert camera.intrinsics is not None
+    k = camera.intrinsics
+    return rays * np.array([[k[0, 0]], [k[1, 1]]]) + k[:2, 2:]
+
+
+def _project(camera_from_world: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(x/z, y/z, z) of world points [3, N]; NaN where z <= 0."""
+    x, y, z = camera_from_world[:3, :3] @ points + camera_from_world[:3, 3:]
+    z = np.where(z > 1e-6, z, np.nan)
+    return np.stack([x / z, y / z, z])
+
+
+def _to_plain(recording: SyntheticRecording) -> dict[str, Any]:
+    cameras = {}
+    for name, camera in recording.cameras.items():
+        assert camera.intrinsics is not None and camera.base_from_camera is not None
+        cameras[name] = {
+            'frame_id': camera.frame_id,
+            'size': [camera.width, camera.height],
+            'intrinsics': camera.intrinsics.tolist(),
+            'base_from_camera': camera.base_from_camera.tolist(),
+            'stamps': list(recording.stamps(name)),
+        }
+    return _without_tuples(
+        {
+            'light': recording.light,
+            'trajectory': asdict(recording.trajectory),
+            'cameras': cameras,
+            'bodies': [asdict(body) for body in recording.bodies],
+        }
+    )
+
+
+def _without_tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_tuples(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_tuples(item) for item in value]
+    return value
+
+
+def _with_tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_tuples(item) for key, item in value.items()}
+    return tuple(_with_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _from_plain(plain: dict[str, Any], name: str) -> SyntheticRecording:
+    plain = _with_tuples(plain)
+    bodies = [
+        Body(**{**b, 'texture': Texture(**b['texture']), 'motion': Motion(**b['motion'])})
+        for b in plain['bodies']
+    ]
+    cameras = {
+        key: CameraModel(
+            name=key,
+            width=c['size'][0],
+            height=c['size'][1],
+            intrinsics=np.array(c['intrinsics']),
+            frame_id=c['frame_id'],
+            base_from_camera=np.array(c['base_from_camera']),
+        )
+        for key, c in plain['cameras'].items()
+    }
+    return SyntheticRecording(
+        name=name,
+        bodies=tuple(bodies),
+        light=plain['light'],
+        cameras=cameras,
+        trajectory=Motion(**plain['trajectory']),
+        camera_stamps={key: c['stamps'] for key, c in plain['cameras'].items()},
+    )
+
+
+def make_recording(
+    kind: str = 'room', cameras: int = 4, seconds: float = 4.0, rate: float = 10.0, seed: int = 0
+) -> SyntheticRecording:
+    """A recording of a `room` or a `street` by a rig of 1-8 cameras, the same for the same seed.
+
+    rate: images per second; all cameras are triggered together, their stamps differ by less than
+    a microsecond so that every image has a stamp of its own.
+    """
+    count = max(1, round(seconds * rate))
+    models = make_rig(kind, cameras)
+    bodies, light, trajectory = make_scene(kind, seed)
+    stamps = {
+        name: tuple(_START + 137 * i + round(k * 1e9 / rate) for k in range(count))
+        for i, name in enumerate(models)
+    }
+    return SyntheticRecording(f'{kind}, seed {seed}', bodies, light, models, trajectory, stamps)

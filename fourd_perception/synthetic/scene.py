@@ -1,0 +1,157 @@
+"""Bodies, and what a pinhole camera sees of them: exact depth, surface points, colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fourd_perception.geometry.poses import invert
+from fourd_perception.synthetic.motion import Motion, Vector
+from fourd_perception.synthetic.shapes import SHAPES, Shape
+from fourd_perception.synthetic.textures import Texture, noise
+
+SKY = -1
+_NEAREST = 1e-6
+_CORNERS = np.array([[x, y, z, 1] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]).T
+
+
+@dataclass(frozen=True)
+class Body:
+    """A rigid body: a shape with half sizes in metres, a texture, and its pose over time."""
+
+    name: str
+    shape: str
+    half_size: Vector
+    texture: Texture
+    motion: Motion
+
+    def __post_init__(self) -> None:
+        if self.shape not in SHAPES:
+            raise ValueError(
+                f'body {self.name!r} has the unknown shape {self.shape!r}; '
+                f'take one of {tuple(SHAPES)}'
+            )
+        if min(self.half_size) <= 0:
+            raise ValueError(f'body {self.name!r} has half sizes {self.half_size}; need > 0')
+        if self.shape == 'cylinder' and self.half_size[0] != self.half_size[1]:
+            raise ValueError(
+                f'cylinder {self.name!r} has radii {self.half_size[:2]}; make the two equal'
+            )
+
+    @property
+    def form(self) -> Shape:
+        """The geometry behind the name of the shape."""
+        return SHAPES[self.shape]
+
+
+@dataclass(frozen=True, eq=False)
+class Hits:
+    """Where rays meet the scene. N rays; z along the optical axis.
+
+    body:  int [N], index of the body met, `SKY` where none is
+    depth: float64 [N], metres along z, NaN where no body is met
+    """
+
+    body: np.ndarray
+    depth: np.ndarray
+
+
+def cast(
+    bodies: Sequence[Body], poses: np.ndarray, world_from_camera: np.ndarray, rays: np.ndarray
+) -> Hits:
+    """Nearest body along every ray.
+
+    poses: [B, 4, 4] world_from_body; rays: [2, N], the (x, y) of directions (x, y, 1) in the
+    optical frame, so that the length along a ray is the depth along z.
+    """
+    depth = np.full(rays.shape[1], np.inf)
+    found = np.full(rays.shape[1], SKY)
+    for number, body in enumerate(bodies):
+        half = np.array(body.half_size)
+        body_from_camera = invert(poses[number]) @ world_from_camera
+        candidates = _candidates(invert(body_from_camera), half, rays)
+        if candidates is None:
+            continue
+        directions = _directions(body_from_camera, rays[:, candidates])
+        with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
+            near, far = body.form.interval(body_from_camera[:3, 3], directions, half)
+            length = np.where(near > _NEAREST, near, far)
+            nearer = (near <= far) & (length > _NEAREST) & (length < depth[candidates])
+        if isinstance(candidates, slice):
+            np.copyto(depth, length, where=nearer)
+            np.copyto(found, number, where=nearer)
+        else:
+            depth[candidates[nearer]] = length[nearer]
+            found[candidates[nearer]] = number
+    return Hits(found, np.where(found == SKY, np.nan, depth))
+
+
+def _directions(body_from_camera: np.ndarray, rays: np.ndarray) -> np.ndarray:
+    """Directions [3, N] of rays in the frame of a body."""
+    return body_from_camera[:3, :2] @ rays + body_from_camera[:3, 2:3]
+
+
+def _candidates(
+    camera_from_body: np.ndarray, half: np.ndarray, rays: np.ndarray
+) -> np.ndarray | slice | None:
+    """Rays that may meet a body: those inside the projection of its bounding box."""
+    corners = camera_from_body @ (_CORNERS * np.append(half, 1.0)[:, None])
+    if corners[2].max() <= 0:
+        return None
+    if corners[2].min() < 1e-3:
+        return slice(None)
+    spots = corners[:2] / corners[2]
+    low, high = spots.min(axis=1), spots.max(axis=1)
+    inside = (rays[0] >= low[0]) & (rays[0] <= high[0]) & (rays[1] >= low[1]) & (rays[1] <= high[1])
+    chosen = np.flatnonzero(inside)
+    return chosen if len(chosen) else None
+
+
+def shade(
+    bodies: Sequence[Body],
+    poses: np.ndarray,
+    world_from_camera: np.ndarray,
+    rays: np.ndarray,
+    hits: Hits,
+    ray_spacing: float,
+    light: np.ndarray,
+) -> np.ndarray:
+    """RGB float32 [3, N] in 0..1: textures under one lamp and an even fill light.
+
+    ray_spacing: distance of neighbouring rays at depth 1; light: position [3] in the world.
+    """
+    colour = np.empty((3, rays.shape[1]), np.float32)
+    for number in np.unique(hits.body):
+        chosen = np.flatnonzero(hits.body == number)
+        if number == SKY:
+            colour[:, chosen] = _sky(_directions(world_from_camera, rays[:, chosen]))
+            continue
+        body = bodies[number]
+        half = np.array(body.half_size)
+        body_from_world = invert(poses[number])
+        body_from_camera = body_from_world @ world_from_camera
+        directions = _directions(body_from_camera, rays[:, chosen])
+        points = body_from_camera[:3, 3:] + directions * hits.depth[chosen]
+        normal, uv = body.form.skin(points, half)
+        slope = -(normal * directions).sum(axis=0)
+        normal *= np.sign(slope)
+        slant = np.abs(slope) / np.sqrt((directions**2).sum(axis=0))
+        # Between the short and the long side of the ellipse that a sample covers.
+        footprint = hits.depth[chosen] * ray_spacing / np.sqrt(np.maximum(slant, 0.05))
+        to_light = (body_from_world[:3, :3] @ light + body_from_world[:3, 3])[:, None] - points
+        to_light /= np.sqrt((to_light**2).sum(axis=0))
+        lamp = np.maximum((normal * to_light).sum(axis=0), 0.0).astype(np.float32)
+        colour[:, chosen] = body.texture.colour(uv, footprint) * (0.5 + 0.6 * lamp)
+    return np.clip(colour, 0.0, 1.0)
+
+
+def _sky(directions: np.ndarray) -> np.ndarray:
+    """Blue with clouds, as if at infinite distance; directions [3, N] in the world."""
+    up = directions[2] / np.sqrt((directions**2).sum(axis=0))
+    height = np.clip(up, 0.02, 1.0)
+    cloud = noise(0.08 * directions[:2] / np.maximum(directions[2], 0.05), np.full_like(up, 0.004))
+    pale, blue = np.array([[0.86, 0.89, 0.93], [0.36, 0.56, 0.86]])[:, :, None]
+    clear = pale + (blue - pale) * np.sqrt(height)
+    return clear + (0.96 - clear) * np.clip(1.6 * cloud, 0.0, 1.0) * np.clip(4 * up, 0.0, 1.0)

@@ -1,0 +1,206 @@
+"""The exact geometry of a synthetic recording behind the interface of the networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fourd_perception.geometry.cameras import CameraModel
+from fourd_perception.geometry.poses import invert
+from fourd_perception.model.prediction import GridTensors, Prediction, PredictorInfo
+from fourd_perception.synthetic.recording import (
+    DYNAMIC,
+    IGNORED,
+    SyntheticRecording,
+    camera_rays,
+    dynamic_label,
+    pixel_grid,
+    pixels_of,
+)
+from fourd_perception.synthetic.scene import Hits
+
+_LOGIT = 6.0
+_SMALLEST_SCALE, _LARGEST_SCALE = 0.2, 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Cell:
+    """What one camera sees at one stamp, on the network's pixels, in metres."""
+
+    camera: CameraModel
+    stamp: int
+    hits: Hits
+
+    @property
+    def key(self) -> tuple:
+        return _key(self.camera, self.stamp)
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """Flow float32 [2, H, W] and own motion float32 [H, W] from one cell to another time."""
+
+    flow: np.ndarray
+    own_motion: np.ndarray
+
+
+class TruthPredictor:
+    """Depth, poses, masks and flow of a recording, as an ideal network would answer them.
+
+    The world is the reference cell's camera and the scale is drawn anew for every window
+    (log-uniform in 0.2-5, from the seed and the window's stamps). The answer is on the network's
+    pixels and rests on names, stamps and pixel maps alone. The sky has NaN depth and points,
+    confidence 1; where `dynamic_label` ignores, the mask is unknown. Work is kept for as long as a
+    cell stays in the window.
+    """
+
+    def __init__(self, recording: SyntheticRecording, seed: int = 0) -> None:
+        self._recording = recording
+        self._seed = seed
+        self._cells: dict[tuple, _Cell] = {}
+        self._steps: dict[tuple, _Step] = {}
+        self.info = PredictorInfo(name=f'truth:{recording.name}', patch=14, licence='Apache-2.0')
+
+    @staticmethod
+    def open(directory: str | Path) -> TruthPredictor:
+        """The predictor of a saved recording."""
+        return TruthPredictor(SyntheticRecording.load(directory))
+
+    def predict(self, grid: GridTensors) -> Prediction:
+        """Exact values in a gauge of their own.
+
+        Raises UnknownStamp for a frame that is not of the recording.
+        """
+        cells = self._gather(grid)
+        v, t, _, h, w = grid.images.shape
+        out = _Arrays.missing(v, t, h, w)
+        scale = self._scale(grid)
+        reference_from_world = invert(self._world_from_camera(cells[grid.reference]))
+        steps = {}
+        for (view, time), cell in cells.items():
+            pose = reference_from_world @ self._world_from_camera(cell)
+            self._fill(out, view, time, cell, pose, scale)
+            others = {k: c for (row, k), c in cells.items() if row == view and k != time}
+            for k, other in others.items():
+                step = self._step(cell, other.stamp)
+                steps[(*cell.key, other.stamp)] = step
+                if k == time + 1:
+                    out.forward[view, time] = step.flow
+                if k == time - 1:
+                    out.backward[view, time] = step.flow
+            if others:
+                own = [steps[(*cell.key, other.stamp)].own_motion for other in others.values()]
+                out.mask[view, time] = _logits(np.max(own, axis=0))
+        self._cells = {cell.key: cell for cell in cells.values()}
+        self._steps = steps
+        return out.prediction(grid.images.device)
+
+    def _gather(self, grid: GridTensors) -> dict[tuple[int, int], _Cell]:
+        height, width = grid.images.shape[-2:]
+        cells = {}
+        for view, time in np.argwhere(grid.present):
+            name, stamp = grid.cameras[view], int(grid.stamps[view, time])
+            camera = self._recording.cameras[name]
+            camera = camera.mapped(grid.pixel_maps[view], width, height)
+            known = self._cells.get(_key(camera, stamp))
+            cells[view, time] = known or _Cell(
+                camera, stamp, self._recording.hits(camera, stamp)
+            )
+        return cells
+
+    def _step(self, cell: _Cell, other: int) -> _Step:
+        known = self._steps.get((*cell.key, other))
+        if known:
+            return known
+        camera = cell.camera
+        shape = camera.height, camera.width
+        moved, still = self._recording.moved_rays(camera, cell.hits, cell.stamp, other)
+        target = pixels_of(camera, moved[:2])
+        own = np.nan_to_num(np.hypot(*(target - pixels_of(camera, still[:2]))))
+        flow = (target - pixel_grid(camera)).reshape(2, *shape).astype(np.float32)
+        return _Step(flow, own.reshape(shape).astype(np.float32))
+
+    def _scale(self, grid: GridTensors) -> float:
+        stamps = [int(s) for s in grid.stamps[grid.present]]
+        draw = np.random.default_rng([self._seed, *stamps]).uniform()
+        return float(_SMALLEST_SCALE * (_LARGEST_SCALE / _SMALLEST_SCALE) ** draw)
+
+    def _world_from_camera(self, cell: _Cell) -> np.ndarray:
+        return self._recording.world_from_camera(cell.camera.name, cell.stamp)
+
+    @staticmethod
+    def _fill(
+        out: _Arrays, view: int, time: int, cell: _Cell, pose: np.ndarray, scale: float
+    ) -> None:
+        """Depth, confidence, points, pose and intrinsics of one cell."""
+        shape = cell.camera.height, cell.camera.width
+        rays = camera_rays(cell.camera)
+        gauge_pose = pose.copy()
+        gauge_pose[:3, 3] *= scale
+        depth = scale * cell.hits.depth
+        points = gauge_pose[:3, :3] @ (np.vstack([rays, np.ones(rays.shape[1])]) * depth)
+        out.depth[view, time] = depth.reshape(shape)
+        out.points[view, time] = (points + gauge_pose[:3, 3:]).T.reshape(*shape, 3)
+        # Certain nearby, less so far away, as with real networks.
+        sure = 2.0 + 40.0 / (1.0 + cell.hits.depth)
+        out.confidence[view, time] = np.nan_to_num(sure, nan=1.0).reshape(shape)
+        out.poses[view, time] = gauge_pose
+        out.intrinsics[view, time] = cell.camera.intrinsics
+
+
+def _key(camera: CameraModel, stamp: int) -> tuple:
+    assert camera.intrinsics is not None
+    return camera.name, camera.width, camera.height, camera.intrinsics.tobytes(), stamp
+
+
+def _logits(own_motion: np.ndarray) -> np.ndarray:
+    label = dynamic_label(own_motion)
+    return np.where(label == IGNORED, np.nan, np.where(label == DYNAMIC, _LOGIT, -_LOGIT))
+
+
+@dataclass(frozen=True, eq=False)
+class _Arrays:
+    """The fields of a `Prediction` while they are filled, NaN where nothing is known."""
+
+    depth: np.ndarray
+    confidence: np.ndarray
+    points: np.ndarray
+    mask: np.ndarray
+    forward: np.ndarray
+    backward: np.ndarray
+    poses: np.ndarray
+    intrinsics: np.ndarray
+
+    @staticmethod
+    def missing(v: int, t: int, h: int, w: int) -> _Arrays:
+        def empty(*shape: int) -> np.ndarray:
+            return np.full((v, t, *shape), np.nan, np.float32)
+
+        return _Arrays(
+            empty(h, w),
+            empty(h, w),
+            empty(h, w, 3),
+            empty(h, w),
+            empty(2, h, w),
+            empty(2, h, w),
+            np.full((v, t, 4, 4), np.nan),
+            np.full((v, t, 3, 3), np.nan),
+        )
+
+    def prediction(self, device: torch.device) -> Prediction:
+        def tensor(array: np.ndarray) -> torch.Tensor:
+            return torch.from_numpy(array).to(device)
+
+        return Prediction(
+            depth=tensor(self.depth),
+            depth_confidence=tensor(self.confidence),
+            world_from_camera=self.poses,
+            intrinsics=self.intrinsics,
+            points=tensor(self.points),
+            mask_logits=tensor(self.mask),
+            flow_forward=tensor(self.forward),
+            flow_backward=tensor(self.backward),
+        )
