@@ -170,6 +170,14 @@ def test_equal_images_in_different_cells_are_told_apart(predictor):
             assert (depth[first] - depth[second]).abs().max() > 1e-4
 
 
+def test_equal_patches_of_an_image_are_told_apart(predictor):
+    grid = make_grid([[1]], height=98, width=98)
+    grey = torch.full_like(grid.images, 0.5)
+    centres = predictor.predict(replace(grid, images=grey)).depth[0, 0, 35:70:14, 35:70:14]
+    assert centres.diff(dim=0).abs().min() > 1e-4
+    assert centres.diff(dim=1).abs().min() > 1e-4
+
+
 def test_the_seed_decides_the_weights_and_nothing_else_does(predictor):
     grid = make_grid(ALL_CELLS)
     expected = predictor.predict(grid).depth
