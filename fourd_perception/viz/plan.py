@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
-import numpy as np
+from fourd_perception.geometry.cameras import CameraModel
 from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
-
-from fourd_perception.geometry.cameras import CameraModel
+import numpy as np
 
 INK = '#22252b'
 FAINT = '#8b919c'
@@ -63,7 +62,7 @@ def plan_axes(xyz: np.ndarray, z_up: bool) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 def draw_cloud(axes: Axes, view: CloudView, z_up: bool, unit: str) -> None:
-    """The cloud from above, high points over low ones, and the cameras' frusta on top.
+    """Draw the cloud from above, high points over low ones, and the cameras' frusta on top.
 
     What hangs higher over the cameras than half their height over the ground (a ceiling) is cut
     away, and the panel says where.
@@ -124,7 +123,7 @@ def draw_trajectory(axes: Axes, trajectory: Trajectory, z_up: bool, unit: str) -
 
 
 def no_data(axes: Axes, words: str) -> None:
-    """An empty place that says why it is empty."""
+    """Leave a place empty and say why."""
     axes.set(xticks=[], yticks=[], facecolor='#e6e8eb')
     axes.spines[:].set_visible(False)
     axes.text(
@@ -156,7 +155,7 @@ def _frame(axes: Axes, xyz: np.ndarray, z_up: bool) -> float:
 
 
 def _draw_frustum(axes: Axes, viewpoint: Viewpoint, depth: float, z_up: bool) -> None:
-    """The outline of the viewing pyramid up to `depth`, or a ring without intrinsics."""
+    """Draw the outline of the viewing pyramid up to `depth`; only a dot without intrinsics."""
     camera, pose = viewpoint.camera, viewpoint.cloud_from_camera
     apex = np.array(plan_axes(pose[:3, 3], z_up)[:2])
     axes.plot(*apex, 'o', ms=4, color=INK, zorder=4)
