@@ -5,10 +5,10 @@ python=${1:-python3}
 missing=''
 packages=''
 
-lacks() {  # lacks <what> <Debian package>
+lacks() {  # lacks <what> [Debian package]
     missing="$missing
   $1"
-    packages="$packages $2"
+    packages="$packages${2:+ $2}"
 }
 
 case $python in
@@ -16,13 +16,12 @@ case $python in
     *) debian=python3 ;;
 esac
 
-if ! command -v "$python" > /dev/null; then
+if ! "$python" -c '' 2> /dev/null; then
     lacks "$python" "$debian"
     lacks "Python's venv" "$debian-venv"
     lacks "Python's headers" "$debian-dev"
 elif ! "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))'; then
-    lacks "a Python from 3.10 to 3.13 ($("$python" --version) is $python; or: make PYTHON=...)" \
-        "python3.12 python3.12-venv python3.12-dev"
+    lacks "a Python from 3.10 to 3.13 ($python is $("$python" --version)); make PYTHON=<path>"
 else
     "$python" -c 'import ensurepip, venv' 2> /dev/null ||
         lacks "Python's venv" "$debian-venv"
@@ -35,6 +34,6 @@ command -v "${CXX:-c++}" > /dev/null || lacks "a C++ compiler (c++)" g++
 
 if [ -n "$missing" ]; then
     echo "This machine lacks:$missing" >&2
-    echo "On Debian or Ubuntu: sudo apt install$packages" >&2
+    [ -z "$packages" ] || echo "On Debian or Ubuntu: sudo apt install$packages" >&2
     exit 1
 fi
