@@ -107,9 +107,8 @@ def test_nearer_is_brighter_in_even_steps_of_inverse_depth():
     assert (np.diff(brightness) < 0).all()
     outside = depth_to_rgb(np.array([[0.2, 1.0, 10.0, 99.0]]), 1.0, 10.0)[0]
     assert tuple(outside[0]) == tuple(outside[1]) and tuple(outside[2]) == tuple(outside[3])
-    middle = depth_to_rgb(np.array([[2.0 / 1.1]]), 1.0, 10.0)[0, 0]
-    steps = depth_to_rgb(1.0 / np.linspace(1.0, 0.1, 3)[None], 1.0, 10.0)[0]
-    assert tuple(middle) == tuple(steps[1])
+    half_way = depth_to_rgb(np.array([[1.0 / 0.55]]), 1.0, 10.0)
+    assert np.array_equal(half_way, depth_to_rgb(np.array([[1.0 / 0.375]]), 2.0, 4.0))
 
 
 def test_the_range_of_depth_is_that_of_all_images_without_outliers():
