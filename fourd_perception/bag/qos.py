@@ -26,6 +26,7 @@ class TopicQos:
     depth: int = 5
 
 
+DEFAULT = TopicQos()
 LATCHED = TopicQos(transient_local=True, depth=1)
 
 
@@ -50,7 +51,7 @@ def from_recorded(offers: Sequence[Qos]) -> TopicQos:
     As `ros2 bag play` does: reliable and transient-local only where every publisher was.
     """
     if not offers:
-        return TopicQos()
+        return DEFAULT
     return TopicQos(
         reliable=all(offer.reliability != QosReliability.BEST_EFFORT for offer in offers),
         transient_local=all(offer.durability == QosDurability.TRANSIENT_LOCAL for offer in offers),

@@ -8,12 +8,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from fourd_perception.bag.qos import from_recorded, TopicQos
+from fourd_perception.bag.types import deserialise, typestore
 from rosbags.interfaces import Connection, ConnectionExtRosbag2
 from rosbags.rosbag2 import Reader, ReaderError
 from rosbags.typesys import get_types_from_msg
-
-from fourd_perception.bag.qos import TopicQos, from_recorded
-from fourd_perception.bag.types import deserialise, typestore
 
 
 class BagError(ValueError):

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fourd_perception.geometry.poses import nearest_rotation, transform
 import numpy as np
 import yaml
-
-from fourd_perception.geometry.poses import nearest_rotation, transform
 
 ROTATION_TOLERANCE = 1e-3
 

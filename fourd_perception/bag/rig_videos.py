@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
-
 from fourd_perception.bag.arrival import IMAGE_LATENCY, INFO_LATENCY, NEXT_CAMERA
 from fourd_perception.bag.qos import LATCHED
-from fourd_perception.bag.rig_file import RigCamera, RigError, read_rig
+from fourd_perception.bag.rig_file import read_rig, RigCamera, RigError
 from fourd_perception.bag.types import BagTypes
 from fourd_perception.bag.writer import BagWriter
 from fourd_perception.geometry.cameras import CameraModel
@@ -22,6 +20,7 @@ from fourd_perception.geometry.pixel_map import PixelMap
 from fourd_perception.wire.camera_info import camera_info_message
 from fourd_perception.wire.images import image_message
 from fourd_perception.wire.transforms import Edge, tf_message
+import numpy as np
 
 # Videos know no date; a fixed one makes the same videos give the same recording.
 START = 1_700_000_000_000_000_000
@@ -57,10 +56,9 @@ class Rectifier:
 
 
 def make_rectifier(rig: RigCamera, longest_side: int | None) -> Rectifier:
-    """Rectifier of a camera; the longer side of its images gets `longest_side` px (as recorded
-    when None), the other one what keeps the aspect.
+    """Rectifier of a camera whose images get `longest_side` px on the longer side.
 
-    The new focal lengths are the least at which every rectified pixel lies in the raw image.
+    The other side keeps the aspect; None leaves the size as recorded. The new focal lengths are the least at which every rectified pixel lies in the raw image.
     """
     full = rig.width, rig.height
     matrix, _ = cv2.getOptimalNewCameraMatrix(rig.matrix, rig.distortion, full, 0.0)

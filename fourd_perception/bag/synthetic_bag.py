@@ -1,4 +1,4 @@
-"""A synthetic recording as a rosbag2 folder: what a robot would record, and the truth beside it."""
+"""A synthetic recording as a rosbag2 folder: what a robot records, with the truth beside it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from fourd_perception.bag.arrival import (
     IMAGE_LATENCY,
@@ -24,20 +22,21 @@ from fourd_perception.geometry.cameras import CameraModel
 from fourd_perception.geometry.poses import invert, transform
 from fourd_perception.synthetic.recording import (
     DYNAMIC,
+    dynamic_label,
     IGNORED,
     STATIC,
     SyntheticRecording,
-    dynamic_label,
 )
 from fourd_perception.wire.camera_info import camera_info_message
 from fourd_perception.wire.images import image_message
 from fourd_perception.wire.transforms import (
     Edge,
-    StampedPose,
     odometry_message,
     pose_message,
+    StampedPose,
     tf_message,
 )
+import numpy as np
 
 BASE, ODOM = 'base_link', 'odom'
 TRUTH = 'ground_truth'

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
+import shutil
 from types import TracebackType
 from typing import Any
 
-from rosbags.interfaces import Connection
-from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
-
-from fourd_perception.bag.qos import TopicQos, to_recorded
+from fourd_perception.bag.qos import DEFAULT, to_recorded, TopicQos
 from fourd_perception.bag.reader import BagError
 from fourd_perception.bag.types import serialise, typestore
+from rosbags.interfaces import Connection
+from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 
 # The newest metadata version that Humble reads too.
 METADATA_VERSION = 8
@@ -53,7 +52,7 @@ class BagWriter:
     ) -> None:
         self.close()
 
-    def topic(self, name: str, type_name: str, qos: TopicQos = TopicQos()) -> None:
+    def topic(self, name: str, type_name: str, qos: TopicQos = DEFAULT) -> None:
         """Declare a topic, its type and the QoS that its publisher offers."""
         if not name.startswith('/'):
             raise BagError(f'topic {name!r} must start with a slash, as recordings name topics')

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from fourd_perception.wire.message_types import MessageTypes
 from fourd_perception.wire.stamps import header_of
+import numpy as np
 
 COLOUR_ENCODINGS = ('rgb8', 'bgr8', 'mono8')
 # encoding: (type of one channel, channels)

@@ -15,7 +15,7 @@ from fourd_perception.wire.clouds import cloud_message
 from fourd_perception.wire.message_types import MessageTypes
 from fourd_perception.wire.settings import WireSettings
 from fourd_perception.wire.topics import CAMERA_TOPICS, RIG_TOPICS
-from fourd_perception.wire.transforms import StampedPose, odometry_message
+from fourd_perception.wire.transforms import odometry_message, StampedPose
 
 FUSED = frozenset({Output.POINTS, Output.POINTS_STATIC, Output.POINTS_DYNAMIC})
 
