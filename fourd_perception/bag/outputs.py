@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+import struct
 from types import TracebackType
 from typing import Any
-
-import numpy as np
 
 from fourd_perception.bag.reader import BagError, BagReader
 from fourd_perception.engine.clouds import Cloud
@@ -18,6 +17,7 @@ from fourd_perception.wire.clouds import cloud_of
 from fourd_perception.wire.images import image_array
 from fourd_perception.wire.stamps import nanoseconds, SECOND, stamp_of
 from fourd_perception.wire.transforms import Edge, edges_of, pose_matrix
+import numpy as np
 
 DEPTH_SUFFIX = '/depth/image_rect'
 LABELS_SUFFIX = '/labels'
@@ -223,9 +223,8 @@ def _begins_with_header(type_name: str) -> bool:
 
 def _header_stamp(data: bytes) -> int:
     """Stamp of a CDR message that begins with a header, without decoding the rest."""
-    order = 'little' if data[1] == 1 else 'big'
-    seconds = int.from_bytes(data[4:8], order, signed=True)
-    return seconds * SECOND + int.from_bytes(data[8:12], order)
+    seconds, rest = struct.unpack_from('<iI' if data[1] == 1 else '>iI', data, 4)
+    return int(seconds) * SECOND + int(rest)
 
 
 def _status(status: Any) -> RecordedStatus:

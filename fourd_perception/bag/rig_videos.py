@@ -58,7 +58,8 @@ class Rectifier:
 def make_rectifier(rig: RigCamera, longest_side: int | None) -> Rectifier:
     """Rectifier of a camera whose images get `longest_side` px on the longer side.
 
-    The other side keeps the aspect; None leaves the size as recorded. The new focal lengths are the least at which every rectified pixel lies in the raw image.
+    The other side keeps the aspect; None leaves the size as recorded. The new focal lengths are
+    the least at which every rectified pixel lies in the raw image.
     """
     full = rig.width, rig.height
     matrix, _ = cv2.getOptimalNewCameraMatrix(rig.matrix, rig.distortion, full, 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -113,83 +114,43 @@ def _topics(
 
 
 def _events(recording: SyntheticRecording, wheel_odometry: bool) -> Iterator[_Event]:
-    yield _Event(recording.start, '/tf_static', lambda: static_transforms(recording))
+    yield _Event(recording.start, '/tf_static', partial(static_transforms, recording))
     yield from _motion_events(recording, wheel_odometry)
-    for number, (name, camera) in enumerate(recording.cameras.items()):
-        stamps = recording.stamps(name)
-        for stamp in stamps:
-            yield from _camera_events(recording, camera, stamp, number * NEXT_CAMERA)
-        for older, newer in pairwise(stamps):
-            yield _Event(
-                older + TRUTH_LATENCY,
-                f'/{TRUTH}/{name}/flow',
-                lambda c=camera, a=older, b=newer: true_flow(recording, c, a, b),
-            )
+    for number, camera in enumerate(recording.cameras.values()):
+        yield from _camera_events(recording, camera, number * NEXT_CAMERA)
 
 
 def _camera_events(
-    recording: SyntheticRecording, camera: CameraModel, stamp: int, delay: int
+    recording: SyntheticRecording, camera: CameraModel, delay: int
 ) -> Iterator[_Event]:
-    name, frame, late = camera.name, camera.frame_id, stamp + TRUTH_LATENCY
-    yield _Event(
-        stamp + INFO_LATENCY + delay,
-        f'/{name}/camera_info',
-        lambda: camera_info_message(_TYPES, stamp, camera),
-    )
-    yield _Event(
-        stamp + IMAGE_LATENCY + delay,
-        f'/{name}/image_rect',
-        lambda: image_message(_TYPES, stamp, frame, recording.image(name, stamp), 'rgb8'),
-    )
-    yield _Event(
-        late,
-        f'/{TRUTH}/{name}/depth',
-        lambda: image_message(_TYPES, stamp, frame, recording.depth(camera, stamp), '32FC1'),
-    )
-    yield _Event(
-        late, f'/{TRUTH}/{name}/dynamic_mask', lambda: true_mask(recording, camera, stamp)
-    )
-    yield _Event(
-        late,
-        f'/{TRUTH}/{name}/pose',
-        lambda: pose_message(_TYPES, stamp, TRUTH, recording.world_from_camera(name, stamp)),
-    )
+    robot, truth = f'/{camera.name}', f'/{TRUTH}/{camera.name}'
+    stamps = recording.stamps(camera.name)
+    for stamp in stamps:
+        arrival, late = stamp + delay, stamp + TRUTH_LATENCY
+        what = recording, camera, stamp
+        info = partial(camera_info_message, _TYPES, stamp, camera)
+        yield _Event(arrival + INFO_LATENCY, f'{robot}/camera_info', info)
+        yield _Event(arrival + IMAGE_LATENCY, f'{robot}/image_rect', partial(image, *what))
+        yield _Event(late, f'{truth}/depth', partial(true_depth, *what))
+        yield _Event(late, f'{truth}/dynamic_mask', partial(true_mask, *what))
+        yield _Event(late, f'{truth}/pose', partial(true_pose, *what))
+    for older, newer in pairwise(stamps):
+        flow = partial(true_flow, recording, camera, older, newer)
+        yield _Event(older + TRUTH_LATENCY, f'{truth}/flow', flow)
 
 
 def _motion_events(recording: SyntheticRecording, wheel_odometry: bool) -> Iterator[_Event]:
     """Transforms and odometry at the stamps of the first camera."""
     stamps = recording.stamps(next(iter(recording.cameras)))
-    for older, stamp in zip((None, *stamps), stamps):
-
-        def edges(stamp: int = stamp) -> Any:
-            truth = [Edge(TRUTH, TRUTH_BASE, recording.world_from_base(stamp), stamp)]
-            wheels = [Edge(ODOM, BASE, odom_from_base(recording, stamp), stamp)]
-            return tf_message(_TYPES, truth + wheels if wheel_odometry else truth)
-
-        def odometry(
-            world: str,
-            child: str,
-            pose: Callable[[int], np.ndarray],
-            stamp: int = stamp,
-            older: int | None = older,
-        ) -> Any:
-            previous = None if older is None else StampedPose(older, pose(older))
-            return odometry_message(
-                _TYPES, world, child, StampedPose(stamp, pose(stamp)), previous
-            )
-
+    wheels = partial(odom_from_base, recording)
+    for older, stamp in zip((None, *stamps), stamps, strict=False):
+        edges = partial(transforms, recording, stamp, wheel_odometry)
         yield _Event(stamp + TF_LATENCY, '/tf', edges)
-        yield _Event(
-            stamp + TRUTH_LATENCY,
-            f'/{TRUTH}/odometry',
-            lambda make=odometry: make(TRUTH, TRUTH_BASE, recording.world_from_base),
-        )
+        truth = partial(_odometry, TRUTH, TRUTH_BASE, recording.world_from_base, older, stamp)
+        yield _Event(stamp + TRUTH_LATENCY, f'/{TRUTH}/odometry', truth)
         if wheel_odometry:
-            yield _Event(
-                stamp + TF_LATENCY,
-                '/odom',
-                lambda make=odometry: make(ODOM, BASE, lambda s: odom_from_base(recording, s)),
-            )
+            drifting = partial(_odometry, ODOM, BASE, wheels, older, stamp)
+            yield _Event(stamp + TF_LATENCY, '/odom', drifting)
 
 
 def static_transforms(recording: SyntheticRecording) -> Any:
@@ -213,6 +174,32 @@ def odom_from_base(recording: SyntheticRecording, stamp: int) -> np.ndarray:
     return turn @ transform(moved[:3, :3], ODOM_STRETCH * moved[:3, 3])
 
 
+def transforms(recording: SyntheticRecording, stamp: int, wheel_odometry: bool) -> Any:
+    """TFMessage of the true pose of the base, and of what the wheels say."""
+    edges = [Edge(TRUTH, TRUTH_BASE, recording.world_from_base(stamp), stamp)]
+    if wheel_odometry:
+        edges.append(Edge(ODOM, BASE, odom_from_base(recording, stamp), stamp))
+    return tf_message(_TYPES, edges)
+
+
+def image(recording: SyntheticRecording, camera: CameraModel, stamp: int) -> Any:
+    """Image rgb8 as the camera sees it."""
+    pixels = recording.image(camera.name, stamp)
+    return image_message(_TYPES, stamp, camera.frame_id, pixels, 'rgb8')
+
+
+def true_depth(recording: SyntheticRecording, camera: CameraModel, stamp: int) -> Any:
+    """Image 32FC1 of the depth in metres, NaN on the sky."""
+    depth = recording.depth(camera, stamp)
+    return image_message(_TYPES, stamp, camera.frame_id, depth, '32FC1')
+
+
+def true_pose(recording: SyntheticRecording, camera: CameraModel, stamp: int) -> Any:
+    """PoseStamped of the camera in the world of the truth."""
+    pose = recording.world_from_camera(camera.name, stamp)
+    return pose_message(_TYPES, stamp, TRUTH, pose)
+
+
 def true_flow(recording: SyntheticRecording, camera: CameraModel, older: int, newer: int) -> Any:
     """Image 32FC2 of the flow to the next image; NaN where the point is hidden there."""
     flow, occluded = recording.flow(camera, older, newer)
@@ -229,3 +216,10 @@ def true_mask(recording: SyntheticRecording, camera: CameraModel, stamp: int) ->
     values = np.zeros(256, np.uint8)
     values[list(MASK_VALUES)] = list(MASK_VALUES.values())
     return image_message(_TYPES, stamp, camera.frame_id, values[label], 'mono8')
+
+
+def _odometry(
+    world: str, child: str, pose: Callable[[int], np.ndarray], older: int | None, stamp: int
+) -> Any:
+    previous = None if older is None else StampedPose(older, pose(older))
+    return odometry_message(_TYPES, world, child, StampedPose(stamp, pose(stamp)), previous)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 import shutil
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from fourd_perception.bag.qos import DEFAULT, to_recorded, TopicQos
 from fourd_perception.bag.reader import BagError
@@ -14,7 +14,7 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 
 # The newest metadata version that Humble reads too.
-METADATA_VERSION = 8
+METADATA_VERSION: Literal[8] = 8
 
 
 class BagWriter:

@@ -10,7 +10,7 @@ import numpy as np
 
 COLOUR_ENCODINGS = ('rgb8', 'bgr8', 'mono8')
 # encoding: (type of one channel, channels)
-LAYOUTS = {
+LAYOUTS: dict[str, tuple[np.dtype, int]] = {
     'rgb8': (np.dtype(np.uint8), 3),
     'bgr8': (np.dtype(np.uint8), 3),
     'mono8': (np.dtype(np.uint8), 1),
