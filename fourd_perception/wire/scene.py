@@ -87,7 +87,7 @@ def _camera_messages(
     """Messages of one output of one camera, parallel to its topics; nothing when not known."""
     if output is not Output.CAMERA_POINTS:
         yield from PACK[output](camera, settings, types)
-    elif camera.depth is not None:
+    elif camera.depth is not None and camera.colour is not None:
         with _clock(seconds, 'clouds', instead_of='pack'):
             cloud = camera_cloud(camera)
         yield cloud_message(types, camera.frame.stamp, camera.input.frame_id, cloud)
@@ -100,7 +100,8 @@ def _fused_messages(
     types: MessageTypes,
     seconds: dict[str, float],
 ) -> Iterator[Outgoing]:
-    if not kinds or update.world_from_base is None:
+    known = update.world_from_base is not None
+    if not kinds or not known or all(c.depth is None for c in update.cameras.values()):
         return
     frame = settings.cloud_frame if update.rig_known else 'world'
     with _clock(seconds, 'clouds'):
