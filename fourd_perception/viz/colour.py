@@ -102,13 +102,13 @@ def flow_to_rgb(flow: np.ndarray, max_px: float | None = None) -> np.ndarray:
 
 
 def flow_range(*flows: np.ndarray) -> float:
-    """Length in pixels of full colour: the 99th percentile of all flows, at least one pixel.
+    """Length in pixels of full colour: the 95th percentile of all flows, at least one pixel.
 
     The floor keeps the noise of a standing camera white.
     """
     lengths = np.concatenate([np.hypot(f[..., 0], f[..., 1]).ravel() for f in flows] or [[]])
     lengths = lengths[np.isfinite(lengths)]
-    return max(1.0, float(np.percentile(lengths, 99.0))) if lengths.size else 1.0
+    return max(1.0, float(np.percentile(lengths, 95.0))) if lengths.size else 1.0
 
 
 def _mapped(level: np.ndarray, table: np.ndarray) -> np.ndarray:

@@ -121,8 +121,8 @@ def contact_sheet(
     _draw_grid(page, rows, heights, column_width, top_height, unit)
     _draw_plans(page, cloud, trajectory, top_height + grid_height + 0.75, unit, z_up)
     canvas = FigureCanvasAgg(page.figure)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    pixels = canvas.buffer_rgba()  # type: ignore[no-untyped-call]
+    canvas.draw()
+    pixels = canvas.buffer_rgba()
     return np.asarray(pixels)[..., :3].copy()
 
 

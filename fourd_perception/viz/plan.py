@@ -81,7 +81,7 @@ def draw_cloud(axes: Axes, view: CloudView, z_up: bool, unit: str) -> None:
     shown = shown[:: -(-len(shown) // MAX_POINTS)]
     shown = shown[np.argsort(height[shown])]
     centres = [v.cloud_from_camera[:3, 3] for v in view.viewpoints]
-    inliers = np.percentile(xyz[shown], (0.5, 99.5), axis=0)
+    inliers = np.percentile(xyz[shown], (3.0, 97.0), axis=0)
     side = _frame(axes, np.vstack([inliers, *centres]), z_up)
     across = 72.0 * axes.get_window_extent().width / axes.figure.dpi
     size = float(np.clip(0.9 * across / np.sqrt(len(shown)), 1.5, 5.0))
@@ -106,8 +106,9 @@ def draw_trajectory(axes: Axes, trajectory: Trajectory, z_up: bool, unit: str) -
         true_right, true_ahead, _ = plan_axes(trajectory.truth, z_up)
         axes.plot(true_right, true_ahead, color=TRUTH, lw=7, solid_capstyle='round', label='truth')
         if trajectory.truth.shape == trajectory.estimate.shape:
-            gap = np.linalg.norm(trajectory.truth - trajectory.estimate, axis=1)
-            title += f'\nat most {np.nanmax(gap):.2g} {unit} from the truth'
+            gap = np.nanmax(np.linalg.norm(trajectory.truth - trajectory.estimate, axis=1))
+            words = f'{1000.0 * gap:.2g} mm' if unit == 'm' and gap < 0.1 else f'{gap:.2g} {unit}'
+            title += f'\nat most {words} from the truth'
     axes.plot(right, ahead, '.-', color=ESTIMATE, lw=1.6, ms=5, label='estimate')
     axes.plot(right[0], ahead[0], 'o', ms=11, mfc='none', mec=INK, mew=1.5, label='start')
     if len(estimate) > 1:
@@ -192,7 +193,7 @@ def _dress(axes: Axes, title: str, unit: str) -> None:
     axes.set_xlabel(f'right ({unit})', size=9, color=FAINT)
     axes.set_ylabel(f'ahead ({unit})', size=9, color=FAINT)
     axes.tick_params(labelsize=9, colors=FAINT)
-    axes.grid(color='#00000014', lw=0.8)
+    axes.grid(color='#e4e6ea', lw=0.8)
     axes.set_axisbelow(True)
     axes.set_facecolor('#f7f8f9')
     axes.spines[:].set_color('#d5d8dd')
