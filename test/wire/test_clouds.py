@@ -80,8 +80,9 @@ def test_sensor_msgs_py_reads_our_points():
     from fourd_perception.ros.messages import RclpyTypes
 
     message = cloud_message(RclpyTypes(), 12, 'camera', organised())
-    points = reader.read_points(message, reshape_organized_cloud=True)
-    assert points.shape == (2, 3)
-    assert (points['x'][0, 1], points['y'][0, 1], points['z'][0, 1]) == (3.0, 4.0, 5.0)
-    assert points['rgb'][0, 0].view(np.uint32) == 255 << 16 | 16 << 8 | 1
+    # Row by row: its own reshaping of organised clouds swaps width and height (#236).
+    points = reader.read_points(message)
+    assert points.shape == (6,)
+    assert (points['x'][1], points['y'][1], points['z'][1]) == (3.0, 4.0, 5.0)
+    assert points['rgb'][:1].view(np.uint32) == 255 << 16 | 16 << 8 | 1
     assert len(reader.read_points_list(message, ('x', 'y', 'z'), skip_nans=True)) == 5

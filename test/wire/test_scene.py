@@ -1,4 +1,4 @@
-"""A whole update: which topics, which stamps, which sizes, and the same bytes from both libraries."""
+"""A whole update: its topics, stamps and sizes, and the same bytes from both libraries."""
 
 from dataclasses import replace
 
