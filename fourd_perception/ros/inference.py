@@ -17,6 +17,7 @@ from fourd_perception.grid.ledger import Outcome
 from fourd_perception.ros.intake import Intake, Ticket
 
 IDLE_SECONDS = 0.1  # how often an idle thread looks whether anything is wanted
+STALE_SECONDS = 10.0  # age of the newest inference beyond which there is no rate
 HISTORY = 20  # inferences over which latencies and the rate are taken
 
 
@@ -28,6 +29,7 @@ class InferenceReport:
     fault:       the newest unexpected error of the engine; empty when the newest step went well
     inferred:    slices inferred since activation
     rate:        inferences a second, over the newest ones
+    finished:    steady time at which the newest one ended
     scale:       of the newest update; None before the first
     window_fill: slices in the window
     seconds:     mean seconds per stage over the newest inferences, in order
@@ -37,9 +39,18 @@ class InferenceReport:
     fault: str = ''
     inferred: int = 0
     rate: float = 0.0
+    finished: float = -float('inf')
     scale: Scale | None = None
     window_fill: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
+
+    def age(self, now: float) -> float:
+        """Seconds since the newest inference ended; infinite before the first."""
+        return now - self.finished
+
+    def current_rate(self, now: float) -> float:
+        """Inferences a second; 0 when the newest is long ago."""
+        return self.rate if self.age(now) < STALE_SECONDS else 0.0
 
 
 class Stage(Protocol):
@@ -140,6 +151,7 @@ class InferenceThread:
 
     def _infer(self, ticket: Ticket, rig: Rig, wanted: frozenset[Output]) -> None:
         started = self._last_start = time.monotonic()
+        self.report = replace(self.report, waiting_for='')
         try:
             update = self._engine.step(ticket.slice, rig, wanted)
         except UnusableSlice as unusable:
@@ -172,6 +184,7 @@ class InferenceThread:
             waiting_for='',
             inferred=self.report.inferred + 1,
             rate=(len(self._finished) - 1) / span if span > 0 else 0.0,
+            finished=now,
             scale=update.scale,
             window_fill=update.window_fill,
             seconds={

@@ -11,7 +11,7 @@ from typing import Any
 from fourd_perception.grid.frame import Frame, TimeSlice
 from fourd_perception.grid.ledger import FrameLedger, Outcome
 from fourd_perception.grid.slot import LatestSlot
-from fourd_perception.grid.synchroniser import Synchroniser, SyncEvent, SyncResult
+from fourd_perception.grid.synchroniser import SyncEvent, SyncResult, Synchroniser, SyncSettings
 from fourd_perception.ros.calibration import Calibration, MissingCalibration
 from fourd_perception.wire.camera_info import CalibrationError
 from fourd_perception.wire.stamps import stamp_of
@@ -52,6 +52,7 @@ class Arrivals:
 class Intake:
     """Counts frames, checks them against their calibration, and fills the slot with slices.
 
+    settings: of the synchroniser
     now:     time for the synchroniser, nanoseconds of the node's clock
     heard:   called with every event of the synchroniser
     jumped:  called, with the reason, when the stamps of a camera jump back
@@ -61,16 +62,15 @@ class Intake:
 
     def __init__(
         self,
-        synchroniser: Synchroniser,
-        ledger: FrameLedger,
         calibrations: Mapping[str, Calibration],
+        settings: SyncSettings,
         now: Callable[[], int],
         heard: Callable[[SyncEvent], None],
         jumped: Callable[[str], None],
     ) -> None:
-        self.synchroniser = synchroniser
-        self.ledger = ledger
         self.calibrations = calibrations
+        self.ledger = FrameLedger(tuple(calibrations))
+        self._synchroniser = Synchroniser(tuple(calibrations), settings, self.ledger)
         self.slot: LatestSlot[Ticket] = LatestSlot()
         self.arrivals = {camera: Arrivals() for camera in calibrations}
         self.epoch = 0
@@ -81,25 +81,38 @@ class Intake:
     def image(self, camera: str, message: Any) -> None:
         """Take one image message."""
         steady = time.monotonic()
-        self.ledger.receive(camera)
         self.arrivals[camera].mark(steady)
         try:
             self.calibrations[camera].fit(message, steady)
         except MissingCalibration:
-            self.ledger.settle(camera, Outcome.NO_INFO)
+            self._refuse(camera, Outcome.NO_INFO)
         except CalibrationError:
-            self.ledger.settle(camera, Outcome.INVALID)
+            self._refuse(camera, Outcome.INVALID)
         else:
             frame = Frame(camera, stamp_of(message.header), message)
-            self._deliver(self.synchroniser.add(frame, self._now()))
+            self._deliver(self._synchroniser.add(frame, self._now()))
 
     def poll(self) -> None:
         """Close the slices whose time has come."""
-        self._deliver(self.synchroniser.poll(self._now()))
+        self._deliver(self._synchroniser.poll(self._now()))
+
+    def renew(self, settings: SyncSettings) -> None:
+        """Go on with other thresholds; the frames that wait are lost."""
+        self._synchroniser.clear(Outcome.OVERWRITTEN)
+        self._synchroniser = Synchroniser(tuple(self.calibrations), settings, self.ledger)
+
+    def alive(self, camera: str) -> bool:
+        """Whether a camera delivers."""
+        return self._synchroniser.alive(camera)
+
+    @property
+    def reference(self) -> str:
+        """The camera whose frames open slices."""
+        return self._synchroniser.reference
 
     def restart(self) -> None:
         """Throw away what is buffered: time has jumped, or somebody asked for a fresh start."""
-        self.synchroniser.clear(Outcome.JUMP)
+        self._synchroniser.clear(Outcome.JUMP)
         self.new_epoch()
 
     def new_epoch(self) -> None:
@@ -109,7 +122,7 @@ class Intake:
 
     def drain(self) -> None:
         """Throw away what is buffered, because nothing will be inferred any more."""
-        self.synchroniser.clear(Outcome.OVERWRITTEN)
+        self._synchroniser.clear(Outcome.OVERWRITTEN)
         self._settle(self.slot.clear(), Outcome.OVERWRITTEN)
 
     def _deliver(self, result: SyncResult) -> None:
@@ -121,6 +134,10 @@ class Intake:
                 self._jumped(event.text)
         for time_slice in result.slices:
             self._settle(self.slot.put(Ticket(self.epoch, time_slice)), Outcome.OVERWRITTEN)
+
+    def _refuse(self, camera: str, outcome: Outcome) -> None:
+        self.ledger.receive(camera)
+        self.ledger.settle(camera, outcome)
 
     def _settle(self, ticket: Ticket | None, outcome: Outcome) -> None:
         if ticket is not None:

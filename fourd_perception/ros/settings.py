@@ -89,17 +89,21 @@ class Settings:
         'window.max_gap', 1.0, '[s] a longer gap between slices empties the window', low=0.0
     )
     sync_slop: float = knob(
-        'sync_slop', 0.02, '[s] largest distance of a frame from its slice', low=0.0, high=1.0
+        'sync_slop', 0.02, '[s] largest distance of a frame from its slice', low=0.0, high=1.0,
+        live=True,
     )
     sync_timeout: float = knob(
-        'sync_timeout', 0.1, '[s] longest wait for the other cameras of a slice', low=0.0
+        'sync_timeout', 0.1, '[s] longest wait for the other cameras of a slice', low=0.001,
+        live=True,
     )
     camera_timeout: float = knob(
-        'camera_timeout', 0.5, '[s] least silence after which a camera counts as dead', low=0.0
+        'camera_timeout', 0.5, '[s] least silence after which a camera counts as dead', low=0.001,
+        live=True,
     )
-    min_cameras: int = knob('min_cameras', 1, 'fewest cameras for a slice to be used', low=1)
+    min_cameras: int = knob('min_cameras', 1, 'fewest cameras for a slice to be used', low=1, live=True)
     jump_threshold: float = knob(
-        'jump_threshold', 0.5, '[s] a larger step back in time starts anew', low=0.0
+        'jump_threshold', 0.5, '[s] a larger step back in time starts anew', low=0.001,
+        live=True,
     )
     output_size: str = knob(
         'output.size', 'network', 'size of the outputs: network, input, or <width>x<height>'
@@ -151,6 +155,10 @@ class Settings:
         'path.length', 500, 'poses kept in the path; the oldest leave', low=1, high=100_000
     )
 
+    autostart: bool = knob(
+        'autostart', True, 'configure and activate by itself at the start of the process'
+    )
+
     def __post_init__(self) -> None:
         for (each, a_knob), default in zip(knobs(), defaults()):
             checked(a_knob, getattr(self, each), default)
@@ -178,6 +186,11 @@ class Settings:
     def camera_info_topic_of(self, camera: str) -> str:
         """Where the CameraInfo of a camera comes from."""
         return self.camera_info_topic.replace('{camera}', camera)
+
+    @property
+    def broadcasts(self) -> bool:
+        """Whether TF may be broadcast at all."""
+        return self.tf_mode != 'none' and not self.fixed_frame
 
     @property
     def prefix(self) -> str:
