@@ -209,10 +209,10 @@ def _draw_legend(
         swatches = label_overlay(np.full((16, 48, 3), 200, np.uint8), labels.repeat(16, axis=1))
         for i, name in enumerate(('static', 'dynamic', 'unknown')):
             place = left + i * width / 3.0
-            axes = page.axes(place, top, 0.2, 0.2)
+            axes = page.axes(place, top + 0.02, 0.16, 0.16)
             axes.imshow(swatches[:, 16 * i : 16 * i + 16])
             axes.set(xticks=[], yticks=[])
-            page.text(place + 0.28, top + 0.1, name, **small)
+            page.text(place + 0.21, top + 0.1, name, **small)
     elif column == 'flow':
         y, x = np.mgrid[-1:1:81j, -1:1:81j]
         wheel = flow_to_rgb(np.stack([x, y], axis=-1), 1.0)
