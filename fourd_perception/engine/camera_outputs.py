@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-
-import numpy as np
-import torch
+import math
 
 from fourd_perception.engine.network_size import Layout, Size
 from fourd_perception.engine.resample import (
@@ -19,6 +16,8 @@ from fourd_perception.engine.scene_update import Label
 from fourd_perception.engine.settings import OutputSize
 from fourd_perception.geometry.cameras import CameraModel
 from fourd_perception.model.prediction import Prediction
+import numpy as np
+import torch
 
 
 @dataclass(frozen=True, eq=False)

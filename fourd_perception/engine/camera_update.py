@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-
-from fourd_perception.engine.camera_outputs import CameraOutputs, View, output_camera
+from fourd_perception.engine.camera_outputs import CameraOutputs, output_camera, View
 from fourd_perception.engine.cells import resize_image
 from fourd_perception.engine.scene_update import CameraUpdate, ForwardFlow, Output
 from fourd_perception.engine.settings import OutputSize
@@ -15,6 +12,8 @@ from fourd_perception.engine.timings import StageTimes
 from fourd_perception.geometry.cameras import CameraModel
 from fourd_perception.grid.frame import Frame
 from fourd_perception.model.prediction import Prediction
+import numpy as np
+import torch
 
 CLOUDS = frozenset(
     {Output.CAMERA_POINTS, Output.POINTS, Output.POINTS_STATIC, Output.POINTS_DYNAMIC}

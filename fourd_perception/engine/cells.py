@@ -6,15 +6,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import cv2
-import numpy as np
-import torch
-
-from fourd_perception.engine.network_size import Layout, Size, lay_out
+from fourd_perception.engine.network_size import lay_out, Layout, Size
 from fourd_perception.geometry.cameras import CameraModel
 from fourd_perception.geometry.pixel_map import PixelMap
 from fourd_perception.grid.frame import Frame
 from fourd_perception.grid.visual_grid import VisualGrid
 from fourd_perception.model.prediction import GridTensors
+import numpy as np
+import torch
 
 
 def resize_image(image: np.ndarray, size: Size) -> np.ndarray:

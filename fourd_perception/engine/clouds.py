@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from fourd_perception.engine.scene_update import CameraUpdate, Label, Output, SceneUpdate
 from fourd_perception.geometry.poses import invert
 from fourd_perception.geometry.projection import transform_points, unproject
+import numpy as np
 
 HALF_RANGE = 1 << 19  # voxels each way from the origin: 26 km at 5 cm
 
@@ -77,9 +76,10 @@ def voxel_picks(xyz: np.ndarray, label: np.ndarray, voxel: float) -> tuple[np.nd
 def _points(
     update: SceneUpdate, frame_from_world: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """xyz [N, 3], rgb [N, 3] and label [N] of all valid points, camera after camera."""
-    xyz, rgb, label = [np.empty((0, 3), np.float32)], [np.empty((0, 3), np.uint8)], []
-    label.append(np.empty(0, np.uint8))
+    """Xyz [N, 3], rgb [N, 3] and label [N] of all valid points, camera after camera."""
+    xyz = [np.empty((0, 3), np.float32)]
+    rgb = [np.empty((0, 3), np.uint8)]
+    label = [np.empty(0, np.uint8)]
     for camera in update.cameras.values():
         if camera.depth is None or camera.world_from_camera is None:
             continue
@@ -88,10 +88,10 @@ def _points(
         place = frame_from_world @ camera.world_from_camera
         xyz.append(transform_points(place, cloud.xyz[valid]))
         rgb.append(cloud.rgb[valid])
-        known = camera.label is not None
-        label.append(
-            camera.label[valid] if known else np.full(len(xyz[-1]), Label.UNKNOWN, np.uint8)
-        )
+        if camera.label is None:
+            label.append(np.full(len(xyz[-1]), Label.UNKNOWN, np.uint8))
+        else:
+            label.append(camera.label[valid])
     return np.concatenate(xyz), np.concatenate(rgb), np.concatenate(label)
 
 

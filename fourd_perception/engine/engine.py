@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-import torch
-
 from fourd_perception.engine.camera_outputs import View
-from fourd_perception.engine.camera_update import IN_METRES, camera_update
+from fourd_perception.engine.camera_update import camera_update, IN_METRES
 from fourd_perception.engine.intake import Decode, Intake, Taken, UnusableSlice
 from fourd_perception.engine.network_size import lay_out
 from fourd_perception.engine.scene_update import CameraUpdate, Output, SceneUpdate
@@ -19,6 +16,8 @@ from fourd_perception.engine.world import World, WorldPoses
 from fourd_perception.geometry.cameras import Rig
 from fourd_perception.grid.frame import Frame, TimeSlice
 from fourd_perception.model.prediction import Prediction, Predictor
+import numpy as np
+import torch
 
 __all__ = ['Engine', 'UnusableSlice']
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from fourd_perception.engine.camera_update import Pictures
 from fourd_perception.engine.cells import CellStore
-from fourd_perception.engine.network_size import Size, network_size
+from fourd_perception.engine.network_size import network_size, Size
 from fourd_perception.engine.settings import EngineSettings
 from fourd_perception.engine.timings import StageTimes
 from fourd_perception.geometry.cameras import CameraModel, Rig
@@ -17,6 +15,7 @@ from fourd_perception.grid.frame import Frame, TimeSlice
 from fourd_perception.grid.visual_grid import VisualGrid
 from fourd_perception.grid.window import SlidingWindow
 from fourd_perception.model.prediction import GridTensors
+import numpy as np
 
 Faults = tuple[tuple[Frame, str], ...]
 Decode = Callable[[Frame], np.ndarray]

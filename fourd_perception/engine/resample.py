@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
-
-import torch
+import math
 
 from fourd_perception.engine.network_size import Size
 from fourd_perception.engine.scene_update import Label
+import torch
 
 MAX_STEP = 1.05
 
@@ -74,13 +73,13 @@ def _places(source: int, target: int, device: str) -> tuple[torch.Tensor, torch.
 
 
 def smooth_blocks(depth: torch.Tensor) -> torch.Tensor:
-    """bool [H - 1, W - 1]: whether the depths of each 2x2 block lie within 5 %, none NaN."""
+    """Bool [H - 1, W - 1]: whether the depths of each 2x2 block lie within 5 %, none NaN."""
     low, high = _block_range(depth)
     return high <= MAX_STEP * low
 
 
 def same_label_blocks(label: torch.Tensor) -> torch.Tensor:
-    """bool [H - 1, W - 1]: whether the four labels of each 2x2 block are equal."""
+    """Bool [H - 1, W - 1]: whether the four labels of each 2x2 block are equal."""
     low, high = _block_range(label)
     return low == high
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from fourd_perception.geometry.poses import mean_rotation, rotation_angle, transform
+import numpy as np
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +95,7 @@ def refusal(fit: RigFit, median_depth: float, max_spread: float, min_baseline_ra
             f'{max_spread:.0%}'
         )
     depth = fit.scale * median_depth
-    if not fit.baseline >= min_baseline_ratio * depth:
+    if fit.baseline < min_baseline_ratio * depth:
         return (
             f'the cameras of the rig are at most {fit.baseline:.2f} m apart, '
             f'{fit.baseline / depth:.1%} of the median depth of {depth:.2f} m; below '

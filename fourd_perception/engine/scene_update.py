@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
-import numpy as np
-
 from fourd_perception.geometry.cameras import CameraModel
 from fourd_perception.grid.frame import Frame, TimeSlice
+import numpy as np
 
 
 class Output(str, Enum):

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-
 from fourd_perception.engine.depth_statistics import STRIDE, thinned
 from fourd_perception.geometry.cameras import Rig
 from fourd_perception.model.prediction import GridTensors, Prediction
+import numpy as np
+import torch
 
 CellKey = tuple[str, int]  # camera, stamp
 
@@ -25,7 +24,7 @@ class WindowPrediction:
     view, time:        int [N], its place in the grid
     gauge_from_camera: float64 [N, 4, 4], network gauge
     base_from_camera:  float64 [N, 4, 4], NaN where the rig does not know the camera's place
-    depth:             float64 [N, h, w], gauge units, thinned, corrected for the known focal length
+    depth:             float64 [N, h, w], gauge units, thinned, for the known focal length
     confidence:        float32 [N, h, w]
     focal_factor:      float64 [V, T], known over predicted focal length; 1 where none is known
     shape:             (V, T) of the grid
@@ -52,7 +51,7 @@ class WindowPrediction:
 
     @property
     def posed(self) -> np.ndarray:
-        """int [M]: the cells whose place on the rig is known."""
+        """Int [M]: the cells whose place on the rig is known."""
         return np.flatnonzero(np.isfinite(self.base_from_camera).all(axis=(1, 2)))
 
 
@@ -71,7 +70,8 @@ def window_prediction(
     scale = torch.from_numpy(factor[view, time]).to(depth.device)[:, None, None]
     fixed = rigs[-1].fixed
     known = [
-        _place(rigs[-1] if fixed else rigs[t], tensors.cameras[v]) for v, t in zip(view, time)
+        _place(rigs[-1 if fixed else t], tensors.cameras[v])
+        for v, t in zip(view.tolist(), time.tolist())
     ]
     return WindowPrediction(
         keys=tuple((tensors.cameras[v], int(tensors.stamps[v, t])) for v, t in zip(view, time)),
@@ -90,8 +90,9 @@ def window_prediction(
 
 def _place(rig: Rig, camera: str) -> np.ndarray:
     model = rig.cameras.get(camera)
-    unknown = model is None or model.base_from_camera is None
-    return np.full((4, 4), np.nan) if unknown else model.base_from_camera
+    if model is None or model.base_from_camera is None:
+        return np.full((4, 4), np.nan)
+    return model.base_from_camera
 
 
 def focal_factors(known: np.ndarray, predicted: np.ndarray) -> np.ndarray:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
-import torch
+import math
 
 from fourd_perception.engine.depth_statistics import depth_ratio
-from fourd_perception.engine.rig_fit import RigFit, base_poses, fit_rig, refusal
+from fourd_perception.engine.rig_fit import base_poses, fit_rig, refusal, RigFit
 from fourd_perception.engine.scene_update import Scale
 from fourd_perception.engine.settings import EngineSettings
 from fourd_perception.engine.window_prediction import CellKey, WindowPrediction
 from fourd_perception.geometry.alignment import align_poses
 from fourd_perception.geometry.poses import invert
+import numpy as np
+import torch
 
 
 @dataclass(frozen=True, eq=False)

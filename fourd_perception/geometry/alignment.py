@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from fourd_perception.geometry.poses import mean_rotation, rotation_angle, transform
+import numpy as np
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from threading import Lock
 
-import numpy as np
-
 from fourd_perception.geometry.poses import interpolate_pose, invert
+import numpy as np
 
 HISTORY = 1000  # transforms kept per moving frame: 10 s at 100 Hz
 
