@@ -192,10 +192,10 @@ class Synchroniser:
         living = [track for track in self._tracks.values() if track.alive]
         if living and not self._reference.alive:
             self._hand_over(living[0], 'which has fallen silent')
-        if silent and not living:
-            self._close_complete()
-            for track in self._tracks.values():
-                self._keep_waiting(track, [])
+        for track in silent:
+            # Frames ahead of all references have waited long enough; left alone they could meet
+            # the same stamps again in the next round of a looped bag.
+            self._drop_waiting(track, keep=(Place.OPEN,))
 
     def _hand_over(self, track: CameraTrack, why: str) -> None:
         self._say(
@@ -261,16 +261,16 @@ class Synchroniser:
             self._drop_hopeless(track)
 
     def _drop_hopeless(self, track: CameraTrack) -> None:
-        """Count out waiting frames that no slice will take, and the oldest beyond the limit."""
-        hopeful = (Place.OPEN, Place.LATER)
+        """Count out waiting frames that no slice will take."""
+        self._drop_waiting(track, keep=(Place.OPEN, Place.LATER))
+
+    def _drop_waiting(self, track: CameraTrack, keep: tuple[Place, ...]) -> None:
+        """Count out waiting frames that belong elsewhere, and the oldest beyond the limit."""
         kept = [
             frame
             for frame in track.waiting
-            if self._open.place(track, frame.stamp, self._reference) in hopeful
-        ]
-        self._keep_waiting(track, kept[-MAX_WAITING:])
-
-    def _keep_waiting(self, track: CameraTrack, kept: list[Frame]) -> None:
+            if self._open.place(track, frame.stamp, self._reference) in keep
+        ][-MAX_WAITING:]
         dropped = len(track.waiting) - len(kept)
         track.waiting = kept
         track.strays += dropped
