@@ -64,5 +64,5 @@ $(READY): requirements/runtime.txt requirements/ros-$(ROS).txt requirements/test
 	@$(RUN)/python standalone/build_tf2_msgs.py --force
 	@echo '== linters, pytest, colcon'
 	@$(PIP) -r requirements/test.txt
-	@$(PIP) --no-deps --no-build-isolation --editable .
+	@$(PIP) --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
