@@ -253,12 +253,14 @@ class Synchroniser:
 
     def _open_waiting(self) -> None:
         """Open slices for the reference's frames."""
-        for frame in tuple(self._reference.waiting):
-            if self._open.opens(self._reference, frame.stamp):
-                self._reference.waiting.remove(frame)
-                self._open.open(frame, self._now)
-        for track in self._tracks.values():
-            self._drop_hopeless(track)
+        reference = self._reference
+        heads = [f for f in reference.waiting if self._open.opens(reference, f.stamp)]
+        for head in heads:
+            reference.waiting.remove(head)
+            self._open.open(head, self._now)
+        if heads:
+            for track in self._tracks.values():
+                self._drop_hopeless(track)
 
     def _drop_hopeless(self, track: CameraTrack) -> None:
         """Count out waiting frames that no slice will take."""
@@ -272,6 +274,8 @@ class Synchroniser:
             if self._open.place(track, frame.stamp, self._reference) in keep
         ][-MAX_WAITING:]
         dropped = len(track.waiting) - len(kept)
+        if not dropped:
+            return
         track.waiting = kept
         track.strays += dropped
         self._ledger.settle(track.name, Outcome.UNMATCHED, dropped)

@@ -9,9 +9,12 @@ import argparse
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 import os
+from pathlib import Path
 from random import Random
 import sys
 import time
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from streams import random_plan
 from walk import check_everything
@@ -24,9 +27,12 @@ def soak_one(seed: int) -> tuple[int, str, Counter[str]]:
         walk = check_everything(plan)
     except Exception as error:  # any failure is the finding: report its seed and go on
         return seed, f'{type(error).__name__}: {error}', Counter()
-    seen = Counter({f'event {kind}': n for kind, n in Counter(walk.events).items()})
+    seen = Counter(
+        {f'event {kind}': n for kind, n in Counter(e.kind for e in walk.events).items()}
+    )
     seen['streams'] = 1
     seen['frames'] = sum(walk.received.values())
+    seen['triggers in time'] = check_full_slices(plan, walk)
     seen['slices'] = len(walk.slices)
     seen['full slices'] = sum(len(s) == len(s.cameras) for s in walk.slices)
     for camera in plan.names:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from statistics import median_low
 
 from fourd_perception.grid.frame import TimeSlice
@@ -11,8 +12,10 @@ from fourd_perception.grid.ledger import FrameLedger, Outcome
 from fourd_perception.grid.synchroniser import (
     MAX_OPEN,
     MAX_WAITING,
+    SyncEvent,
     Synchroniser,
     SyncResult,
+    SyncSettings,
 )
 from streams import Arrival, arrivals, MS, SECOND, stamp_spread, StreamPlan
 
@@ -41,45 +44,48 @@ class StampHistory:
         return min(self.slop, median_low(intervals) // 2)
 
 
-@dataclass
 class Walk:
-    """A synchroniser on its way through a stream, and all that came out of it."""
+    """A synchroniser on its way through a stream, and all that came out of it.
 
-    plan: StreamPlan
-    poll_every: int | None = None
-    slices: list[TimeSlice] = field(default_factory=list)
-    jumps: int = 0
-    events: list[str] = field(default_factory=list)
+    tells_apart: whether a tolerance is narrow enough to separate the triggers of the rig
+    """
 
-    def __post_init__(self) -> None:
-        names = self.plan.names
-        self.ledger = FrameLedger(names)
-        self.synchroniser = Synchroniser(names, self.plan.settings, self.ledger)
-        self.received = dict.fromkeys(names, 0)
-        self.handed_out: set[int] = set()
+    def __init__(
+        self,
+        cameras: Sequence[str],
+        settings: SyncSettings,
+        tells_apart: Callable[[int], bool] = lambda tolerance: False,
+    ) -> None:
+        self.cameras, self.settings, self.tells_apart = tuple(cameras), settings, tells_apart
+        self.ledger = FrameLedger(cameras)
+        self.synchroniser = Synchroniser(cameras, settings, self.ledger)
+        self.slices: list[TimeSlice] = []
+        self.events: list[SyncEvent] = []
+        self.jumps = 0
+        self.received = dict.fromkeys(cameras, 0)
         self._start_epoch()
 
     def _start_epoch(self) -> None:
-        slop = self.plan.settings.slop
-        self.epoch: list[TimeSlice] = []
-        self.epoch_stamps: set[tuple[str, int]] = set()
-        self.histories = {name: StampHistory(slop) for name in self.plan.names}
+        self.last_stamp = -1
+        self.joined: set[tuple[str, int]] = set()
+        self.histories = {name: StampHistory(self.settings.slop) for name in self.cameras}
+        self.far_behind: dict[str, int] = {}
 
-    def run(self) -> Walk:
-        """Through the whole stream and the silence after it."""
-        now = None
-        for arrival in arrivals(self.plan):
-            if self.poll_every and now is not None and arrival.now > now:
-                for t in range(now, arrival.now, self.poll_every):
-                    self.check(self.synchroniser.poll(t))
-            now = arrival.now
-            self.deliver(arrival)
-        assert now is not None
-        self.check(self.synchroniser.poll(now + 60 * SECOND))
+    def poll(self, now: int) -> None:
+        """Let time pass."""
+        self._check(self.synchroniser.poll(now), {})
+
+    def clear(self) -> None:
+        """The clock of ROS jumped."""
+        self.synchroniser.clear()
+        self._start_epoch()
+
+    def fall_silent(self, now: int) -> None:
+        """Nothing comes any more: nothing may be left over."""
+        self.poll(now + 3600 * SECOND)
         assert self.synchroniser.next_deadline is None
-        for name in self.plan.names:
-            assert self.synchroniser.buffered(name) == 0, 'frames are left over in a silent rig'
-        return self
+        for camera in self.cameras:
+            assert self.synchroniser.buffered(camera) == 0, 'frames are left over in silence'
 
     def deliver(self, arrival: Arrival) -> None:
         """One frame."""
@@ -87,19 +93,31 @@ class Walk:
         before = self.histories[frame.camera].tolerance
         self.received[frame.camera] += 1
         result = self.synchroniser.add(frame, arrival.now)
+        self._check_jump(frame, result.jumped)
         if result.jumped:
             self._start_epoch()
             self.jumps += 1
         self.histories[frame.camera].add(frame.stamp)
-        self.check(result, {frame.camera: before})
+        self._check(result, {frame.camera: before})
 
-    def check(self, result: SyncResult, before: dict[str, int] | None = None) -> None:
+    def _check_jump(self, frame: Frame, jumped: bool) -> None:
+        """Far behind its camera's newest twice running is a jump; not far behind any is none."""
+        threshold = round(self.settings.jump_threshold * SECOND)
+        newest = {name: h.stamps[-1] for name, h in self.histories.items() if h.stamps}
+        before = self.far_behind.pop(frame.camera, None)
+        if newest.get(frame.camera, 0) - frame.stamp > threshold:
+            assert jumped or before in (None, frame.stamp), 'a jump went unnoticed'
+            self.far_behind[frame.camera] = frame.stamp
+        if jumped:
+            assert max(newest.values()) - frame.stamp > threshold, 'a jump out of nothing'
+
+    def _check(self, result: SyncResult, before: dict[str, int]) -> None:
         """Everything that must hold after every call."""
-        self.events += [event.kind for event in result.events]
+        self.events += result.events
         for time_slice in result.slices:
-            self._check_slice(time_slice, before or {})
+            self._check_slice(time_slice, before)
         self.slices += result.slices
-        for camera in self.plan.names:
+        for camera in self.cameras:
             counts = self.ledger.counts(camera)
             pending = counts.pop('pending')
             assert (
@@ -110,21 +128,19 @@ class Walk:
             assert buffered <= MAX_OPEN + MAX_WAITING
 
     def _check_slice(self, time_slice: TimeSlice, before: dict[str, int]) -> None:
-        assert not self.epoch or time_slice.stamp > self.epoch[-1].stamp, 'slices out of order'
-        self.epoch.append(time_slice)
-        assert len(time_slice) >= self.plan.settings.min_cameras
+        assert time_slice.stamp > self.last_stamp, 'slices out of order'
+        self.last_stamp = time_slice.stamp
+        assert len(time_slice) >= self.settings.min_cameras
         triggers = set()
         for frame in time_slice:
-            assert id(frame) not in self.handed_out, 'a frame came out twice'
-            assert (frame.camera, frame.stamp) not in self.epoch_stamps, 'a copy came out'
-            self.handed_out.add(id(frame))
-            self.epoch_stamps.add((frame.camera, frame.stamp))
+            assert (frame.camera, frame.stamp) not in self.joined, 'a frame came out twice'
+            self.joined.add((frame.camera, frame.stamp))
             now = self.histories[frame.camera].tolerance
             tolerance = max(now, before.get(frame.camera, now))
             assert abs(frame.stamp - time_slice.stamp) <= tolerance, 'a frame is too far away'
-            if frame.camera == time_slice.reference or tells_apart(self.plan, tolerance):
+            if self.tells_apart(tolerance):
                 triggers.add(frame.payload.trigger)
-        assert len(triggers) == 1, f'one slice mixes triggers {triggers}'
+        assert len(triggers) <= 1, f'one slice mixes triggers {triggers}'
         # Whoever takes a slice settles its frames; here that is this walk.
         self.ledger.settle_frames(time_slice, Outcome.USED)
 
@@ -132,17 +148,33 @@ class Walk:
 def tells_apart(plan: StreamPlan, tolerance: int) -> bool:
     """Whether a tolerance separates the triggers of a rig.
 
-    Not so while a rig faster than the slop is not known well enough yet.
+    Not so while a rig faster than the slop is not known well enough yet, nor where clocks err.
     """
     if plan.trigger is None or not plan.truthful:
         return False
     return tolerance < plan.trigger - 4 * stamp_spread(plan.trigger)
 
 
+def walk_through(plan: StreamPlan, poll_every: int | None = None) -> Walk:
+    """Walk through the whole stream of a plan and the silence after it."""
+    walk = Walk(plan.names, plan.settings, lambda tolerance: tells_apart(plan, tolerance))
+    now = None
+    for arrival in arrivals(plan):
+        if poll_every and now is not None:
+            for time in range(now, arrival.now, poll_every):
+                walk.poll(time)
+        now = arrival.now
+        walk.deliver(arrival)
+    assert now is not None
+    walk.fall_silent(now)
+    return walk
+
+
 def triggers_in_time(plan: StreamPlan, stream: list[Arrival]) -> set[int]:
     """Triggers of which every camera delivered its frame in time.
 
-    In time: in stamp order, by a camera that counts as live, and all of them within the timeout.
+    In time: in stamp order, by a camera that counts as live, all of them within the timeout and
+    before a camera faster than the timeout fills the slices that may stand open.
     """
     timeout = round(plan.settings.timeout * SECOND)
     camera_timeout = round(plan.settings.camera_timeout * SECOND)
@@ -150,6 +182,7 @@ def triggers_in_time(plan: StreamPlan, stream: list[Arrival]) -> set[int]:
     alive_since = dict(heard)
     histories = {name: StampHistory(plan.settings.slop) for name in plan.names}
     arrived: dict[int, dict[str, int]] = defaultdict(dict)
+    nows: dict[str, list[int]] = defaultdict(list)
     for arrival in stream:
         frame, now = arrival.frame, arrival.now
         history = histories[frame.camera]
@@ -158,45 +191,52 @@ def triggers_in_time(plan: StreamPlan, stream: list[Arrival]) -> set[int]:
         if now - heard[frame.camera] >= camera_timeout:
             alive_since[frame.camera] = now
         heard[frame.camera] = now
+        nows[frame.camera].append(now)
         times = arrived[frame.payload.trigger]
         first = min(times.values(), default=now)
         if tells_apart(plan, history.tolerance) and alive_since[frame.camera] <= first:
             times[frame.camera] = now
+
+    def in_time(first: int, last: int) -> bool:
+        between = max(bisect_right(t, last) - bisect_left(t, first) for t in nows.values())
+        return last - first < timeout and between <= MAX_OPEN
+
     return {
         trigger
         for trigger, times in arrived.items()
-        if len(times) == len(plan.names) and max(times.values()) - min(times.values()) < timeout
+        if len(times) == len(plan.names) and in_time(min(times.values()), max(times.values()))
     }
 
 
-def check_full_slices(walk: Walk) -> int:
+def check_full_slices(plan: StreamPlan, walk: Walk) -> int:
     """A full slice of every trigger in time, and how many there were.
 
     Where a clock was wrong or time jumped this holds again towards the end of the calm.
     """
-    plan, stream = walk.plan, arrivals(walk.plan)
     if plan.trigger is None:
         return 0
+    stream = arrivals(plan)
     full = {s.frame(s.reference).payload.trigger for s in walk.slices if len(s) == len(s.cameras)}
-    due = triggers_in_time(plan, stream)
     if walk.jumps or plan.loop or plan.clock_fault or not plan.truthful:
+        stream = [a for a in stream if a.frame.payload.time >= plan.chaos]
         last = plan.end - 3 * plan.period - 300 * MS
-        due = {trigger for trigger in due if trigger * plan.trigger > last}
+        due = {t for t in triggers_in_time(plan, stream) if t * plan.trigger > last}
+    else:
+        due = triggers_in_time(plan, stream)
     assert due <= full, f'triggers {sorted(due - full)} were in time but made no full slice'
     return len(due)
 
 
-def check_goes_on(walk: Walk) -> None:
+def check_goes_on(plan: StreamPlan, walk: Walk) -> None:
     """Whatever happened before, slices come again at the end of the calm."""
-    plan = walk.plan
     if plan.settings.min_cameras == 1:
         last = max(s.frame(s.reference).payload.time for s in walk.slices)
         assert last >= plan.end - 2 * plan.period, 'nothing comes out any more'
 
 
 def check_everything(plan: StreamPlan) -> Walk:
-    """Walk the plan with all checks."""
-    walk = Walk(plan).run()
-    check_full_slices(walk)
-    check_goes_on(walk)
+    """Walk through a plan with all checks."""
+    walk = walk_through(plan)
+    check_full_slices(plan, walk)
+    check_goes_on(plan, walk)
     return walk
