@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rclpy.node import Node, NodeNameNonExistentError
-from rclpy.subscription import Subscription
-from rclpy.topic_endpoint_info import TopicEndpointInfo
-
 from fourd_perception.bag.reader import BagError
 from fourd_perception.bag.writer import BagWriter
 from fourd_perception.ros.bag_qos import listening_profile, recorded_qos
 from fourd_perception.ros.messages import RclpyTypes
+from rclpy.node import Node, NodeNameNonExistentError
+from rclpy.subscription import Subscription
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 
 @dataclass
