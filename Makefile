@@ -33,8 +33,10 @@ lint: $(READY)
 	$(RUN)/mypy
 	$(RUN)/lint-imports
 
-# Public commands only: each line can be typed alone. REPLAY adds options, such as '--fixed lab'.
-UNTRAINED := --weights untrained:0 --allow-unscaled --rate auto $(REPLAY)
+# Public commands only: each line can be typed alone. FIXED names the TF frame that the cameras of
+# BAG stand still in; REPLAY adds options, such as '-p window.length:=3'.
+OPTIONS := --rate auto $(if $(FIXED),--fixed $(FIXED)) $(REPLAY)
+UNTRAINED := --weights untrained:0 --allow-unscaled $(OPTIONS)
 
 demo: $(READY)
 	rm -rf $(DEMO)
@@ -43,7 +45,8 @@ ifdef BAG
 	$(FOURD) evaluate replay $(DEMO)/untrained --out $(DEMO)
 else
 	$(FOURD) synth $(DEMO)/recording
-	$(FOURD) replay $(DEMO)/recording --weights truth:$(DEMO)/recording --out $(DEMO)/truth
+	$(FOURD) replay $(DEMO)/recording --weights truth:$(DEMO)/recording $(OPTIONS) \
+		--out $(DEMO)/truth
 	$(FOURD) replay $(DEMO)/recording $(UNTRAINED) --out $(DEMO)/untrained
 	$(FOURD) evaluate replay $(DEMO)/truth $(DEMO)/untrained --out $(DEMO)
 endif
