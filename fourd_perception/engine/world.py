@@ -88,12 +88,13 @@ class World:
             window, metric_from_camera, scale, body, metric_from_base is not None
         )
         world_from_camera = world_from_metric @ metric_from_camera
-        self._link = _Link(
-            dict(zip(window.keys, world_from_camera)),
-            dict(zip(window.keys, window.depth * scale.value)),
-            scale,
-            drift,
-        )
+        if window.keys:  # a window without a pose leaves the chain as it is
+            self._link = _Link(
+                dict(zip(window.keys, world_from_camera)),
+                dict(zip(window.keys, window.depth * scale.value)),
+                scale,
+                drift,
+            )
         grid = np.full((*window.shape, 4, 4), np.nan)
         grid[window.view, window.time] = world_from_camera
         return WorldPoses(
