@@ -7,7 +7,7 @@ libraries of another.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 import signal
@@ -262,25 +262,30 @@ def _add_evaluate(verbs: Any) -> None:
 
 
 def _positive(text: str) -> float:
-    value = float(text)
-    if not 0.0 < value < float('inf'):
-        raise argparse.ArgumentTypeError(f'{text} is not above 0')
-    return value
+    return _number(text, float, 'a number above 0')
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f'{text} is not at least 1')
-    return value
+    return _number(text, int, 'a whole number above 0')
 
 
 def _rate_or_auto(text: str) -> float | None:
-    return None if text == 'auto' else _positive(text)
+    return None if text == 'auto' else _number(text, float, 'auto or a number above 0')
 
 
 def _rate_of_video(text: str) -> Fraction:
-    return Fraction(text).limit_denominator(1001)
+    return _number(text, Fraction, 'a number above 0').limit_denominator(1001)
+
+
+def _number(text: str, kind: Callable[[str], Any], wanted: str) -> Any:
+    """A finite number above 0 from the command line; else argparse says what is wanted."""
+    try:
+        value = kind(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < float('inf'):
+        raise argparse.ArgumentTypeError(f'{text!r} is not {wanted}')
+    return value
 
 
 if __name__ == '__main__':
