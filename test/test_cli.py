@@ -6,12 +6,11 @@ from pathlib import Path
 import subprocess
 import sys
 
+from fourd_perception.bag.reader import BagReader
+from fourd_perception.bag.writer import BagWriter
 import numpy as np
 import pytest
 import yaml
-
-from fourd_perception.bag.reader import BagReader
-from fourd_perception.bag.writer import BagWriter
 
 
 def fourd(*arguments: object) -> subprocess.CompletedProcess[str]:
