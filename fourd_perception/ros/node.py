@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import gc
 import time
+import traceback
 from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -221,7 +222,12 @@ def main() -> None:
     stop: Future[None] = Future()
     signals.on_stop(lambda: stop.set_result(None))
     node.start_when_spinning()
-    executor.spin_until_future_complete(stop)
+    while not stop.done():
+        try:
+            executor.spin_until_future_complete(stop)
+        except Exception:
+            # One bad message must not end a robot's perception.
+            node.get_logger().error(f'a callback failed: {traceback.format_exc()}')
     node.stop()
     rclpy.try_shutdown()
     leave()

@@ -60,11 +60,12 @@ class Outputs:
         }
         return frozenset(listened | {Output.TF} if self.tf_listened else listened)
 
-    def send(self, topic: str, message: Any) -> None:
-        """Publish a message on a topic of the scene, unless nobody listens to it."""
-        publisher = self._publishers[f'{self._prefix}{topic}']
-        if publisher.get_subscription_count():
-            publisher.publish(message)
+    def send(self, topic: str, message: Any) -> Output:
+        """Publish a message on a topic of the scene, unless nobody listens; what it belongs to."""
+        name = f'{self._prefix}{topic}'
+        if self._publishers[name].get_subscription_count():
+            self._publishers[name].publish(message)
+        return self._specs[name].output
 
     def broadcast(self, message: Any) -> None:
         """Publish a TFMessage."""

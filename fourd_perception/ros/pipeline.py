@@ -83,7 +83,7 @@ class Pipeline:
         self._node = node
         self._log = node.get_logger()
         self.outputs = Outputs(node, settings)
-        self._scene = SceneOutput(settings, self.outputs, self.transforms)
+        self.scene = SceneOutput(settings, self.outputs, self.transforms)
 
     def activate(self) -> None:
         """Subscribe and begin to infer."""
@@ -121,7 +121,7 @@ class Pipeline:
         if sync_settings(settings) != sync_settings(self.settings):
             self.intake.renew(sync_settings(settings))
         self.settings = settings
-        self._scene.wire = wire_settings(settings)
+        self.scene.wire = wire_settings(settings)
         if self.inference is not None:
             self.inference.max_rate = settings.max_rate
 
@@ -138,7 +138,7 @@ class Pipeline:
 
     def wanted(self) -> frozenset[Output]:
         """What somebody subscribes to."""
-        return self._scene.wanted()
+        return self.scene.wanted()
 
     def rig(self, time_slice: TimeSlice) -> Rig | None:
         """The cameras at one instant; None while TF is still given time to tell of them."""
@@ -152,11 +152,11 @@ class Pipeline:
             self._log.warning(f'the world begins anew: {update.world_reset}')
         for warning in update.warnings:
             self._log.warning(warning, throttle_duration_sec=30.0)
-        self._scene.publish(update, wanted, seconds)
+        self.scene.publish(update, wanted, seconds)
 
     def restart(self) -> None:
         """Forget path and poses: a new epoch begins."""
-        self._scene.restart()
+        self.scene.restart()
 
     def refuse(self, frame: Frame, reason: str) -> None:
         """Tell of a frame that could not be read, once per reason."""
@@ -176,7 +176,11 @@ class Pipeline:
 
     def _heard(self, event: SyncEvent) -> None:
         self.last_event[event.camera] = event.text
-        (self._log.info if event.kind == 'alive' else self._log.warning)(event.text)
+        # Two lines, for rclpy wants one severity at one place.
+        if event.kind == 'alive':
+            self._log.info(event.text)
+        else:
+            self._log.warning(event.text)
 
     def _jumped(self, reason: str) -> None:
         self._log.warning(f'time has jumped, everything begins anew: {reason}')

@@ -70,8 +70,14 @@ def start_node(bench: Bench, recording: SyntheticRecording, truth: str) -> Itera
         def start(wait_for: str = 'the node is active', **params: Any) -> NodeProcess:
             # YAML names hold dots: window__length stands for window.length.
             named = {name.replace('__', '.'): value for name, value in params.items()}
-            # A second of frame history is too short to wait two seconds for TF.
-            usual = {'cameras': list(recording.cameras), 'weights': truth, 'tf.wait': 0.3}
+            usual = {
+                'cameras': list(recording.cameras),
+                'weights': truth,
+                'tf.wait': 0.3,
+                # A busy machine may stop every process for a while; no camera died.
+                'sync_timeout': 2.0,
+                'camera_timeout': 30.0,
+            }
             node = stack.enter_context(NodeProcess(usual | named, bench.domain_id))
             if wait_for:
                 node.wait_for_log(wait_for)

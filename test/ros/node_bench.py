@@ -119,7 +119,8 @@ class Bench:
 class Cameras:
     """The cameras of a recording, live: images, CameraInfo and /tf_static.
 
-    posed: cameras that /tf_static connects to base_link
+    posed:  cameras that /tf_static connects to base_link; all when None
+    models: what CameraInfo says, where that is not the truth
     """
 
     def __init__(
@@ -129,8 +130,10 @@ class Cameras:
         images: dict[str, list[Any]],
         posed: Iterable[str] | None = None,
         qos: Any = 10,
+        models: dict[str, Any] | None = None,
     ) -> None:
-        node = bench.node
+        node = self._node = bench.node
+        self._models = recording.cameras if models is None else models
         self.recording = recording
         self.images = images
         self.count = min(len(each) for each in images.values())
@@ -158,6 +161,11 @@ class Cameras:
             self._calibrate(name, 0)
         time.sleep(0.2)  # topics are not ordered among each other
 
+    def close(self) -> None:
+        """Take the publishers off the graph."""
+        for publisher in (*self._image.values(), *self._info.values(), self._tf_static):
+            self._node.destroy_publisher(publisher)
+
     def send(self, k: int) -> None:
         """Publish instant `k` of the recording."""
         for name, images in self.images.items():
@@ -166,7 +174,7 @@ class Cameras:
                 self._image[name].publish(images[k])
 
     def _calibrate(self, name: str, k: int) -> None:
-        stamp, camera = self.recording.stamps(name)[k], self.recording.cameras[name]
+        stamp, camera = self.recording.stamps(name)[k], self._models[name]
         self._info[name].publish(camera_info_message(TYPES, stamp, camera))
 
     def play(self, instants: Iterable[int], heard: list[Any] | None = None) -> None:
