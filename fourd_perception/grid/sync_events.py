@@ -7,6 +7,7 @@ from typing import Literal
 
 from fourd_perception.grid.camera_track import CameraTrack
 from fourd_perception.grid.frame import NANOSECONDS, TimeSlice
+from fourd_perception.grid.ledger import Outcome
 
 EventKind = Literal['reference', 'dead', 'alive', 'jump', 'below_min_cameras', 'unmatched']
 
@@ -41,15 +42,20 @@ def seconds(nanoseconds: int) -> str:
 
 
 def unmatched_event(track: CameraTrack, offset: int, reference: str) -> SyncEvent:
-    """A live camera whose frames join no slice: `offset` is its newest stamp's, nanoseconds."""
-    if abs(offset) <= track.tolerance:
-        why = 'they come after their slices have closed: lower its latency or raise sync_timeout'
-    else:
-        side = 'ahead of' if offset > 0 else 'behind'
+    """A live camera joins no slice; `offset` is its newest stamp's from the nearest reference."""
+    side = 'ahead of' if offset > 0 else 'behind'
+    where = (
+        f'the newest is {seconds(abs(offset))} {side} the nearest of the reference {reference!r}'
+    )
+    if track.last_stray is Outcome.LATE:
         why = (
-            f'the newest is {seconds(abs(offset))} {side} the nearest of the reference '
-            f'{reference!r}, the tolerance is {seconds(track.tolerance)}: check that the cameras '
-            'share a clock and a trigger, or raise sync_slop'
+            f'they come after their slices have closed, {where}: lower its latency, raise '
+            'sync_timeout, or check its clock'
         )
-    text = f'camera {track.name!r}: its last {track.strays} frames joined no slice; {why}'
+    else:
+        why = (
+            f'{where}, the tolerance is {seconds(track.tolerance)}: check that the cameras share '
+            'a clock and a trigger, or raise sync_slop'
+        )
+    text = f'camera {track.name!r}: its last {track.unmatched} frames joined no slice; {why}'
     return SyncEvent('unmatched', track.name, text)

@@ -30,7 +30,8 @@ class Synchroniser:
     It owns no clock: `now` is passed in, integer nanoseconds (live: the node's clock; offline:
     log time of the bag). Stamps are compared with stamps only and `now` with `now`, so the two
     may be offset. What comes out depends on the frames and their `now`, not on how often `poll`
-    is called. Not safe to share by threads.
+    is called (but a jump also drops slices that were due and not yet fetched). Not safe to share
+    by threads.
 
     Frames leave as members of slices, still pending in the ledger: whoever takes a slice settles
     them. Frames that join no slice are settled here.
@@ -219,7 +220,7 @@ class Synchroniser:
         track.advance(frame.stamp)
         opens = track is self._reference and self._open.opens(track, frame.stamp)
         if not opens and self._open.is_over(track, frame.stamp, self._reference):
-            track.strays += 1
+            track.stray(Outcome.LATE, 1)
             self._refuse(track, Outcome.LATE)
             return
         track.waiting.append(frame)
@@ -277,7 +278,7 @@ class Synchroniser:
         if not dropped:
             return
         track.waiting = kept
-        track.strays += dropped
+        track.stray(Outcome.UNMATCHED, dropped)
         self._ledger.settle(track.name, Outcome.UNMATCHED, dropped)
 
     # Slices.
@@ -319,7 +320,7 @@ class Synchroniser:
             elif track.alive:
                 track.holes += 1
             if (
-                min(track.strays, track.holes) >= STRAY_FRAMES
+                min(track.unmatched, track.holes) >= STRAY_FRAMES
                 and track.newest is not None
                 and not track.said_unmatched
             ):
