@@ -95,12 +95,13 @@ class SyntheticRecording:
         model, n = self.cameras[camera], _SUPERSAMPLING
         fine = model.resized(n * model.width, n * model.height)
         assert fine.intrinsics is not None
+        rays = camera_rays(fine)
         colour = shade(
             self.bodies,
             self._poses(stamp),
             self.world_from_camera(camera, stamp),
-            camera_rays(fine),
-            self._cast(fine, stamp, camera_rays(fine)),
+            rays,
+            self._cast(fine, stamp, rays),
             1.0 / fine.intrinsics[0, 0],
             np.array(self.light),
         )
