@@ -157,6 +157,24 @@ def test_of_a_faster_camera_only_the_nearest_frames_join():
     assert rig.counts('b') == {'received': 60, 'unmatched': 54, 'pending': 6}
 
 
+def test_of_several_frames_near_one_reference_the_nearest_joins():
+    rig = Rig('ab')
+    rig.trigger('b', [88, 98])
+    rig.send('a', 100)
+    assert rig.seen == [(100, 'Ab')]
+    assert rig.slices[0].spread == 2 * MS
+    assert rig.counts('b') == {'received': 2, 'unmatched': 1, 'pending': 1}
+
+
+def test_a_frame_that_was_counted_out_has_not_joined():
+    rig = Rig('ab')
+    rig.trigger('ab', [0])
+    rig.send('b', 16)
+    assert rig.counts('b') == {'received': 2, 'unmatched': 1, 'pending': 1}
+    rig.trigger('ab', [24])
+    assert rig.seen == [(0, 'Ab'), (24, 'Ab')]
+
+
 def test_half_a_period_caps_the_tolerance():
     """At 100 Hz a frame 8 ms away belongs to another exposure, though the slop is 20 ms."""
     rig = Rig('ab', slop=0.02)
@@ -253,6 +271,21 @@ def test_a_silent_reference_hands_over_and_takes_the_role_back():
     assert rig.kinds == ['dead a', 'reference b', 'alive a', 'reference a']
     assert rig.seen[15:] == [(k, 'aBc') for k in range(1500, 2400, 100)] + [
         (k, 'Abc') for k in range(2400, 3000, 100)
+    ]
+
+
+def test_taking_the_role_back_splits_no_slice():
+    """The frame with which `a` takes over belongs to the slice that `b` has just opened."""
+    rig = Rig('abc')
+    rig.trigger('abc', range(0, 500, 100))
+    rig.trigger('bc', range(500, 1500, 100))
+    for k in range(1500, 3000, 100):
+        rig.send('b', k)
+        rig.send('a', k + 1)
+        rig.send('c', k + 2)
+    assert rig.synchroniser.reference == 'a'
+    assert rig.seen[-7:] == [(2300, 'aBc'), (2400, 'aBc')] + [
+        (k + 1, 'Abc') for k in range(2500, 3000, 100)
     ]
 
 
