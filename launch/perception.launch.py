@@ -4,10 +4,11 @@ import os
 
 from fourd_perception.installation import share_path
 from fourd_perception.ros.dds_profile import profile_environment, shm_environment
-from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+
+from launch import LaunchContext, LaunchDescription
 
 ARGUMENTS = {
     'params_file': (
@@ -63,9 +64,7 @@ def perception(context: LaunchContext) -> list:
 
 def overrides(given: dict[str, str]) -> dict:
     """Parameters that win over the parameter file: only what was given."""
-    parameters: dict = {
-        name: given[name] for name in ('weights', 'output_prefix') if given[name]
-    }
+    parameters: dict = {name: given[name] for name in ('weights', 'output_prefix') if given[name]}
     if given['cameras']:
         names = given['cameras'].strip('[]').split(',')
         parameters['cameras'] = [name.strip(' \'"') for name in names]

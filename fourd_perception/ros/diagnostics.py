@@ -10,7 +10,6 @@ import time
 from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
-
 from fourd_perception.ros.dds_profile import profile_in_use, shared_memory_shortage
 
 if TYPE_CHECKING:  # torch comes with it, seconds that an unconfigured node need not wait

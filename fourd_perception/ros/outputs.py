@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from fourd_perception.engine.scene_update import Output
+from fourd_perception.ros.messages import RclpyTypes
+from fourd_perception.ros.settings import Settings
+from fourd_perception.wire.topics import scene_topics
 from rclpy.lifecycle import LifecycleNode
 from rclpy.lifecycle.publisher import LifecyclePublisher
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.topic_endpoint_info import TopicEndpointInfo
-
-from fourd_perception.engine.scene_update import Output
-from fourd_perception.ros.messages import RclpyTypes
-from fourd_perception.ros.settings import Settings
-from fourd_perception.wire.topics import scene_topics
 
 DEPTH = 5
 TF_TOPIC = '/tf'

@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 import traceback
 
-import numpy as np
-
-from rclpy.lifecycle import LifecycleNode
-
 from fourd_perception.engine.engine import Engine
 from fourd_perception.engine.scene_update import Output, SceneUpdate
 from fourd_perception.engine.settings import EngineSettings
@@ -28,6 +24,8 @@ from fourd_perception.ros.tf_plan import TfPlan
 from fourd_perception.ros.transforms import Transforms
 from fourd_perception.ros.warm_up import choose_device, ready_predictor, use_threads
 from fourd_perception.wire.images import decode_image
+import numpy as np
+from rclpy.lifecycle import LifecycleNode
 
 
 def engine_settings(settings: Settings, device: str) -> EngineSettings:
@@ -102,9 +100,8 @@ class Pipeline:
         return ended
 
     def destroy(self) -> None:
-        """Take the publishers off the graph and the weights out of memory."""
+        """Take the publishers off the graph; the weights go with the last reference."""
         self.outputs.destroy()
-        self.predictor = self.engine = None
 
     def watch(self) -> None:
         """Look at the graph: who publishes what we read, who reads or publishes what we write."""

@@ -13,7 +13,7 @@ from fourd_perception.ros.settings import Settings
 from fourd_perception.ros.transforms import Transforms
 from fourd_perception.wire.scene import scene_messages, stamped_pose
 from fourd_perception.wire.settings import WireSettings
-from fourd_perception.wire.transforms import StampedPose, path_message, pose_message, tf_message
+from fourd_perception.wire.transforms import path_message, pose_message, StampedPose, tf_message
 
 
 def wire_settings(settings: Settings) -> WireSettings:
@@ -80,9 +80,7 @@ class SceneOutput:
         self._transforms.restart()
 
     def _pose(self, pose: StampedPose) -> Any:
-        return pose_message(
-            self._types, pose.stamp, self.wire.world_frame, pose.world_from_base
-        )
+        return pose_message(self._types, pose.stamp, self.wire.world_frame, pose.world_from_base)
 
     def _send(self, topic: str, message: Any, seconds: dict[str, float]) -> Output:
         started = time.perf_counter()

@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 import time
 
-import numpy as np
-
 from fourd_perception.engine.scene_update import SceneUpdate
 from fourd_perception.geometry.cameras import CameraModel, Rig
 from fourd_perception.geometry.transform_tree import TransformError
@@ -15,8 +13,9 @@ from fourd_perception.grid.frame import TimeSlice
 from fourd_perception.ros.calibration import Calibration
 from fourd_perception.ros.settings import Settings
 from fourd_perception.ros.tf_buffer import TfBuffer
-from fourd_perception.ros.tf_plan import TfPlan, conflict, plan_tf, tf_edges
+from fourd_perception.ros.tf_plan import conflict, plan_tf, tf_edges, TfPlan
 from fourd_perception.wire.transforms import Edge
+import numpy as np
 
 LAG = 0.1  # seconds that a moving camera's transform may come after its image
 

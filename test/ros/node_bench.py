@@ -8,6 +8,11 @@ import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+from fourd_perception.ros.messages import RclpyTypes
+from fourd_perception.synthetic.recording import SyntheticRecording
+from fourd_perception.wire.camera_info import camera_info_message
+from fourd_perception.wire.images import image_message
+from fourd_perception.wire.transforms import Edge, tf_message
 from lifecycle_msgs.srv import ChangeState
 import rclpy
 from rclpy.context import Context
@@ -17,12 +22,6 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
-
-from fourd_perception.ros.messages import RclpyTypes
-from fourd_perception.synthetic.recording import SyntheticRecording
-from fourd_perception.wire.camera_info import camera_info_message
-from fourd_perception.wire.images import image_message
-from fourd_perception.wire.transforms import Edge, tf_message
 
 TYPES = RclpyTypes()
 NODE = '/fourd_perception'
@@ -195,9 +194,7 @@ def render(recording: SyntheticRecording) -> dict[str, list[Any]]:
     """All images of a recording as messages."""
     return {
         name: [
-            image_message(
-                TYPES, stamp, camera.frame_id, recording.image(name, stamp), 'rgb8'
-            )
+            image_message(TYPES, stamp, camera.frame_id, recording.image(name, stamp), 'rgb8')
             for stamp in recording.stamps(name)
         ]
         for name, camera in recording.cameras.items()

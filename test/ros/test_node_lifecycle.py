@@ -104,9 +104,7 @@ def test_structure_is_fixed_while_configured_and_thresholds_are_not(bench, start
 def test_parameters_describe_themselves(bench, start_node):
     start_node(wait_for='', autostart=False)
     request = DescribeParameters.Request(names=['sync_slop', 'tf.mode', 'window.length'])
-    slop, mode, length = bench.call(
-        DescribeParameters, 'describe_parameters', request
-    ).descriptors
+    slop, mode, length = bench.call(DescribeParameters, 'describe_parameters', request).descriptors
     assert slop.description.startswith('[s]')
     assert slop.floating_point_range[0].to_value == 1.0
     assert 'odom' in mode.additional_constraints

@@ -1,12 +1,12 @@
 """What comes out for what goes in: stamps, frames, and only what somebody asked for."""
 
+import os
 from pathlib import Path
 import time
 
 from nav_msgs.msg import Odometry, Path as PathMessage
 from node_bench import wait_until
 import numpy as np
-import os
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, TimeReference
 from tf2_msgs.msg import TFMessage
 

@@ -125,7 +125,10 @@ def test_images_without_calibration_give_masks_only(bench, recording, images, st
     blank = {name: _uncalibrated(camera) for name, camera in recording.cameras.items()}
     start_node()
     cameras = Cameras(bench, recording, images, models=blank)
-    mask, depth = bench.listen(Image, 'front/dynamic_mask'), bench.listen(Image, 'front/depth/image_rect')
+    mask, depth = (
+        bench.listen(Image, 'front/dynamic_mask'),
+        bench.listen(Image, 'front/depth/image_rect'),
+    )
     cameras.connect()
     ready(bench, 'dynamic_mask')
     cameras.play([0])
