@@ -198,15 +198,17 @@ def _inference(pipeline: Pipeline) -> Status:
 
 
 def _scale(pipeline: Pipeline) -> Status:
-    scale = None if pipeline.inference is None else pipeline.inference.report.scale
-    if scale is None:
+    report = None if pipeline.inference is None else pipeline.inference.report
+    if report is None or report.scale is None:
         return Status('scale', OK, 'not known yet')
+    scale = report.scale
     values = {
         'source': scale.source,
         'metres per unit': f'{scale.value:.6g}',
         'spread': f'{scale.spread:.2g}',
     }
-    return Status('scale', OK if scale.metric else WARN, scale.reason or 'metric', values)
+    trouble = '; '.join(filter(None, (scale.reason, *report.warnings)))
+    return Status('scale', WARN if trouble else OK, trouble or 'metric', values)
 
 
 def _transforms(pipeline: Pipeline) -> Status:

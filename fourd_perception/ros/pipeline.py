@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import time
 import traceback
 
 from fourd_perception.engine.engine import Engine
@@ -12,7 +13,7 @@ from fourd_perception.geometry.cameras import Rig
 from fourd_perception.grid.camera_track import SyncSettings
 from fourd_perception.grid.frame import Frame, TimeSlice
 from fourd_perception.grid.synchroniser import SyncEvent
-from fourd_perception.ros.calibration import Calibration
+from fourd_perception.ros.calibration import Calibration, PATIENCE
 from fourd_perception.ros.inference import InferenceThread
 from fourd_perception.ros.inputs import Inputs
 from fourd_perception.ros.intake import Intake
@@ -78,6 +79,8 @@ class Pipeline:
         self.foreign = ''
         self.refused: dict[str, str] = {}
         self.last_event: dict[str, str] = {}
+        self._told: dict[str, str] = {}
+        self._active_since = 0.0
         self._node = node
         self._log = node.get_logger()
         self.outputs = Outputs(node, settings)
@@ -87,6 +90,7 @@ class Pipeline:
         """Subscribe and begin to infer."""
         self.inputs = Inputs(self._node, self.settings, self.intake, self.buffer)
         self.inference = InferenceThread(self.engine, self.intake, self, self.settings.max_rate)
+        self._active_since = time.monotonic()
         self.watch()
         self.inference.start()
 
@@ -107,6 +111,7 @@ class Pipeline:
         """Look at the graph: who publishes what we read, who reads or publishes what we write."""
         if self.inputs is not None:
             self.inputs.check()
+            self._tell_of_cameras(self.inputs)
         self.outputs.look()
         foreign = self.outputs.foreign_publisher()
         if foreign and foreign != self.foreign:
@@ -164,6 +169,16 @@ class Pipeline:
     def fail(self, error: Exception) -> None:
         """Tell of an error that nobody expected."""
         self._log.error(f'a slice is lost: {"".join(traceback.format_exception(error))}')
+
+    def _tell_of_cameras(self, inputs: Inputs) -> None:
+        """Log why a camera cannot be used, once per reason; publishers get time to appear."""
+        patient = time.monotonic() - self._active_since < PATIENCE
+        for camera in self.settings.cameras:
+            absent = '' if patient else inputs.images[camera].problem
+            problem = absent or self.calibrations[camera].fault
+            if problem and problem != self._told.get(camera):
+                self._log.warning(f'{camera}: {problem}')
+            self._told[camera] = problem
 
     def _planned(self, plan: TfPlan) -> None:
         if plan.error:

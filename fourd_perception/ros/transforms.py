@@ -36,7 +36,8 @@ class Transforms:
         buffer: TfBuffer,
         planned: Callable[[TfPlan], None],
     ) -> None:
-        self.plan: TfPlan | None = None
+        silent = None if settings.broadcasts else plan_tf(settings, {}, buffer.tree)
+        self.plan: TfPlan | None = silent
         self.missing = ''
         self.lagging = ''
         self._settings = settings
@@ -44,11 +45,12 @@ class Transforms:
         self._buffer = buffer
         self._planned = planned
         self._first_slice: float | None = None
+        self._silent = silent
         self._sent: dict[str, int] = {}
 
     def restart(self) -> None:
         """Wait for TF again, then decide anew what is broadcast."""
-        self.plan, self._first_slice, self.lagging = None, None, ''
+        self.plan, self._first_slice, self.lagging = self._silent, None, ''
         self._sent.clear()
 
     def rig(self, time_slice: TimeSlice) -> Rig | None:

@@ -1,5 +1,6 @@
 """What comes out for what goes in: stamps, frames, and only what somebody asked for."""
 
+import copy
 import os
 from pathlib import Path
 import time
@@ -125,3 +126,30 @@ def test_no_cloud_is_made_for_who_wants_depth(bench, cameras, start_node):
     stages = bench.values('inference')
     assert 'predict (ms)' in stages
     assert 'clouds (ms)' not in stages
+
+
+def test_inference_keeps_to_the_rate_that_is_allowed(bench, cameras, start_node):
+    start_node(max_rate=2.0)
+    depth = bench.listen(Image, 'front/depth/image_rect')
+    cameras.connect()
+    wanted(bench, 'depth')
+    started = time.monotonic()
+    cameras.play(range(12))
+    assert 1 <= len(depth) <= 1 + 2.0 * (time.monotonic() - started)
+
+
+def test_an_encoding_that_is_not_read_costs_that_camera_only(
+    bench, cameras, recording, start_node
+):
+    node = start_node()
+    depth = bench.listen(Image, 'front/depth/image_rect')
+    cameras.images = cameras.images | {'left': copy.deepcopy(cameras.images['left'])}
+    for message in cameras.images['left']:
+        message.encoding = 'yuv422'
+    cameras.connect()
+    wanted(bench, 'depth')
+    cameras.play(range(3), depth)
+    wait_until(lambda: bench.values('camera left').get('invalid') == '3', 'three invalid')
+    assert bench.values('camera front')['used'] == '3'
+    assert "'yuv422'" in bench.values('camera left')['last refused image']
+    assert node.log.count("'yuv422'") == 1, 'said once'
