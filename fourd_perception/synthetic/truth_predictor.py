@@ -69,12 +69,7 @@ class TruthPredictor:
         self._recording = recording
         self._seed = seed
         self._cells: dict[_Key, _Cell] = {}
-        self.info = PredictorInfo(
-            name=f'truth:{recording.name}',
-            patch=14,
-            licence='Apache-2.0',
-            notice='exact truth of a synthetic recording: no network has run',
-        )
+        self.info = PredictorInfo(name=f'truth:{recording.name}', patch=14, licence='Apache-2.0')
 
     @staticmethod
     def open(directory: str | Path) -> TruthPredictor:
