@@ -50,7 +50,7 @@ def draw_sheet(
         _trajectory(outputs, recording),
         title,
         '   '.join(notices(run)),
-        unit='m' if is_metric(run) else 'units without scale',
+        unit='m' if is_metric(run) else 'units',
     )
     cv2.imwrite(str(path), sheet[..., ::-1])
 

@@ -186,11 +186,25 @@ def _counters(run: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _outputs(run: Mapping[str, Any]) -> Iterator[str]:
-    rows = []
+    """One line a topic; equal topics of all cameras together."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
     for name, topic in run['outputs'].items():
-        lost = 'unknown' if topic['lost'] is None else str(topic['lost'])
-        size = f'{topic["bytes"] / 1e6:.2f}'
-        rows.append([name, topic['type'], str(topic['count']), lost, size])
+        for camera in run['parameters']['cameras']:
+            name = name.replace(f'/{camera}/', '/*/')
+        groups.setdefault(name, []).append(topic)
+    rows = []
+    for name, topics in groups.items():
+        counts = sorted({topic['count'] for topic in topics})
+        lost = [topic['lost'] for topic in topics]
+        rows.append(
+            [
+                f'{name} ({len(topics)})' if '/*/' in name else name,
+                topics[0]['type'],
+                ' to '.join(map(str, counts[:: max(len(counts) - 1, 1)])),
+                'unknown' if None in lost else str(sum(lost)),
+                f'{sum(topic["bytes"] for topic in topics) / 1e6:.2f}',
+            ]
+        )
     yield from _table(['topic', 'type', 'messages', 'lost', 'MB'], rows)
     for name, reason in run['skipped'].items():
         yield f'\n{name} was not recorded: {reason}'

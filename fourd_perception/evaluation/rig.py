@@ -70,12 +70,18 @@ def score_poses(outputs: Outputs, recording: SyntheticRecording) -> list[Check]:
     return [distance.check(), angle.check()]
 
 
-def score_fused(outputs: Outputs, recording: SyntheticRecording, base: str) -> list[Check]:
+def score_fused(
+    outputs: Outputs, recording: SyntheticRecording, base: str, margin: int
+) -> list[Check]:
     """Fused clouds in the base frame: every point on a surface, none of a mover among the static.
 
-    base: name of the rig's base frame. Raises ValueError for clouds in another frame.
+    base:   name of the rig's base frame
+    margin: as of `ImageScorer`; points do not tell how near to an edge their pixels were, so where
+            edges do not count there is no limit
+    Raises ValueError for clouds in another frame.
     """
-    surface = Worst('fused clouds: farthest from a surface', 'mm', 1.0)
+    limit = 1.0 if margin == 0 else None
+    surface = Worst('fused clouds: farthest from a surface', 'mm', limit)
     static = Faults('points_static: points of movers', 'points')
     dynamic = Faults('points_dynamic: points of what never moves', 'points')
     for topic in FUSED:

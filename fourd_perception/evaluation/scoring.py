@@ -69,7 +69,7 @@ def score(
         progress(done, len(work))
     return [
         *images.tallies.checks(),
-        *score_fused(outputs, recording, node.base_frame),
+        *score_fused(outputs, recording, node.base_frame, images.margin),
         *score_transforms(outputs, recording, node.world_frame),
         *score_poses(outputs, recording),
         score_stamps(outputs, recording),
