@@ -73,17 +73,25 @@ def moved_point(found):
             scaled(1.0011),
             {'depth: largest relative error', 'scale: largest error'},
         ),
-        ('depth', lambda d: np.full_like(d, np.nan), {
-            'depth: largest relative error',
-            'depth: share of comparable pixels known',
-            'scale: largest error',
-        }),
+        (
+            'depth',
+            lambda d: np.full_like(d, np.nan),
+            {
+                'depth: largest relative error',
+                'depth: share of comparable pixels known',
+                'scale: largest error',
+            },
+        ),
         ('labels', lambda found: 2 + 0 * found, {'labels: pixels that differ'}),
         ('dynamic_mask', lambda found: 255 - found, {'dynamic_mask: pixels that differ'}),
-        ('cloud', moved_point, {
-            'camera clouds: farthest from a surface',
-            'fused clouds: farthest from a surface',
-        }),
+        (
+            'cloud',
+            moved_point,
+            {
+                'camera clouds: farthest from a surface',
+                'fused clouds: farthest from a surface',
+            },
+        ),
         ('pose', lambda p: p @ transform(np.eye(3), [0, 0, 0.02]), {'pose topics: distance'}),
     ],
 )
