@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from itertools import cycle
 
 from fourd_perception.engine.clouds import camera_cloud, fused_clouds
 from fourd_perception.engine.engine import Engine, UnusableSlice
@@ -381,18 +382,19 @@ def test_an_uncalibrated_camera_has_masks_and_flow_and_depth_only_on_request(rec
 
 
 class WrongFocal(TruthPredictor):
-    """A network that believes in another focal length, and whose depth follows its belief."""
+    """A network that believes in other focal lengths, window by window, and depth follows."""
 
-    def __init__(self, recording, factor):
+    def __init__(self, recording, *factors):
         super().__init__(recording)
-        self.factor = factor
+        self.factors = cycle(factors)
 
     def predict(self, grid):
         answer = super().predict(grid)
+        factor = next(self.factors)
         intrinsics = answer.intrinsics.copy()
-        intrinsics[..., 0, 0] *= self.factor
-        intrinsics[..., 1, 1] *= self.factor
-        return replace(answer, depth=answer.depth * self.factor, intrinsics=intrinsics)
+        intrinsics[..., 0, 0] *= factor
+        intrinsics[..., 1, 1] *= factor
+        return replace(answer, depth=answer.depth * factor, intrinsics=intrinsics)
 
 
 @pytest.mark.parametrize('factor, warns', [(0.7, True), (1.1, False), (1.3, True)])
@@ -406,6 +408,18 @@ def test_the_known_focal_length_counts_and_a_large_difference_is_told(recording,
     if warns:
         assert 'focal length' in update.warnings[0]
         assert update.warnings[0].startswith(next(iter(recording.cameras)))
+
+
+def test_a_carried_scale_does_not_follow_the_focal_length_that_the_network_believes(recording):
+    drive = Drive(recording, WrongFocal(recording, 1.1, 0.9, 1.0))
+    drive.run(range(2), POSES)
+    for k in range(2, 8):
+        update = drive.step(k, frozenset({Output.DEPTH}), missing=drive.cameras[1:])
+        (camera,) = update.cameras.values()
+        truth = recording.depth(camera.output, camera.frame.stamp)
+        valid = np.isfinite(camera.depth)
+        np.testing.assert_allclose(camera.depth[valid], truth[valid], rtol=1e-5)
+    assert update.scale.source == 'chain'
 
 
 def test_cameras_that_stand_still_keep_the_poses_that_tf_gives_them(recording):

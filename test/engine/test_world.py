@@ -210,6 +210,15 @@ def test_in_a_fixed_frame_the_world_is_that_frame_and_never_begins_anew():
         assert poses.scale.value == pytest.approx(scale, rel=1e-9)
 
 
+def test_in_a_fixed_frame_a_gap_changes_nothing():
+    walk = Walk(fixed=True)
+    world = World(settings())
+    for steps in (range(1), range(8, 9)):
+        poses = world.extend(walk.window(steps)[0])
+        assert poses.reset == ''
+        check(poses.world_from_camera[1, -1], walk.rig['left'])
+
+
 def test_in_a_fixed_frame_cameras_of_different_slices_fix_the_scale_together():
     walk = Walk(seen=[frozenset({name}) for name in CAMERAS], fixed=True)
     sources = [poses.scale.source for _, _, poses in follow(walk)]
@@ -260,6 +269,17 @@ def test_when_tf_falls_silent_scale_and_world_are_carried_over():
         assert poses.scale.value == pytest.approx(silent[k][1], rel=1e-9)
         assert not poses.rig_known  # the base cannot be told, the reference camera can
         check(poses.world_from_base, start @ walk.camera('front', k))
+
+
+def test_the_base_cannot_be_told_from_a_slice_without_a_camera_on_the_rig():
+    """Its older slices could tell where it was, not where it is."""
+    walk = Walk(seen=[EVERYONE] * 5 + [frozenset({'left'})], posed=frozenset({'front', 'back'}))
+    start = invert(walk.base[0])
+    known = []
+    for _, _, poses in follow(walk):
+        known.append(poses.rig_known)
+    assert known == [True] * 5 + [False]
+    check(poses.world_from_base, start @ walk.camera('left', 5))
 
 
 def test_a_scale_that_the_rig_does_not_support_is_refused_and_the_rig_still_keeps_its_shape():
