@@ -106,6 +106,9 @@ class PerceptionNode(LifecycleNode):
         if self._pipeline is not None:
             self._pipeline.deactivate(JOIN_SECONDS)
         self.destroy_node()
+        # rclpy forgets this one; it holds the node, thus DDS's participant and the shared memory
+        # of its profile, which would outlive the process.
+        self._state_machine.destroy_when_not_in_use()
 
     def _transition(
         self,

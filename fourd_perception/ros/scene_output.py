@@ -17,10 +17,13 @@ from fourd_perception.wire.transforms import path_message, pose_message, Stamped
 
 
 def wire_settings(settings: Settings) -> WireSettings:
-    """How the node's parameters want a scene written down."""
+    """How the node's parameters want a scene written down.
+
+    Cameras that stand still in a frame have it for their world and their base alike.
+    """
     return WireSettings(
         world_frame=settings.fixed_frame or settings.world_frame,
-        base_frame=settings.base_frame,
+        base_frame=settings.fixed_frame or settings.base_frame,
         cloud_frame=settings.clouds_frame,
         cloud_voxel=settings.clouds_voxel,
         dynamic_value=settings.dynamic_value,
