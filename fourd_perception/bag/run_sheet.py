@@ -49,7 +49,7 @@ def draw_sheet(
         _cloud(outputs, stamps, _tree(outputs)),
         _trajectory(outputs, recording),
         title,
-        '   '.join(notices(run)),
+        '\n'.join(notice.partition(';')[0] for notice in notices(run)),
         unit='m' if is_metric(run) else 'units',
     )
     cv2.imwrite(str(path), sheet[..., ::-1])

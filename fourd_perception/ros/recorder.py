@@ -129,14 +129,15 @@ class Recorder:
     ) -> None:
         self._writer.write(topic, self._clock(), payload)
         recorded.size += len(payload)
-        # Older distributions tell neither who published a message nor its number.
-        writer = info.get('publisher_gid', {}).get('data')
+        # Older distributions do not tell who published a message, or do not number them.
+        writer = (info.get('publisher_gid') or {}).get('data', b'')
         number = info.get('publication_sequence_number')
-        if topic in self._shared and writer is not None and writer not in recorded.writers:
+        shared = topic in self._shared
+        if shared and writer and writer not in recorded.writers:
             recorded.foreign += 1
             return
         recorded.count += 1
-        if writer is None or number is None:
+        if number is None or (shared and not writer):
             recorded.lost = None
         elif recorded.lost is not None:
             last = recorded.last_number.get(writer, number - 1)

@@ -15,7 +15,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from perfect_outputs import BASE, PerfectOutputs, WORLD  # noqa: E402
+from perfect_outputs import BASE, PerfectOutputs, WORLD
 
 NODE = ScoredNode('network', 4_000, 4, 1.0, WORLD, BASE)
 

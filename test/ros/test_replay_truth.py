@@ -6,6 +6,7 @@ from pathlib import Path
 import sys
 from typing import Any
 
+from fourd_perception.synthetic.recording import SyntheticRecording
 from fourd_perception.wire.topics import scene_topics
 import pytest
 import yaml
@@ -48,6 +49,43 @@ def test_every_topic_is_recorded_and_nothing_is_lost(run):
     assert names | {'/tf', '/tf_static', '/diagnostics'} <= set(run['outputs'])
     assert {name for name in names if not run['outputs'][name]['count']} == set()
     assert {name: t['lost'] for name, t in run['outputs'].items() if t['lost']} == {}
+
+
+def test_an_independent_reader_finds_the_outputs_right(run_folder, run, room_bag):
+    mcap = pytest.importorskip('mcap_ros2.reader', reason='the independent reader is not there')
+    (path,) = (run_folder / 'bag').glob('*.mcap')
+    recording = SyntheticRecording.load(room_bag)
+    parents: dict[str, set[str]] = {}
+    seen: dict[str, int] = {}
+    for found in mcap.read_ros2_messages(str(path)):
+        topic, message = found.channel.topic, found.ros_msg
+        camera, _, kind = topic[1:].partition('/')
+        seen[topic] = seen.get(topic, 0) + 1
+        assert found.schema.name == run['outputs'][topic]['type']
+        if topic in ('/tf', '/tf_static'):
+            for edge in message.transforms:
+                parents.setdefault(edge.child_frame_id, set()).add(edge.header.frame_id)
+        if camera not in recording.cameras:
+            continue
+        stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+        assert stamp in recording.stamps(camera)
+        if found.schema.name == 'sensor_msgs/msg/Image':
+            channels = {'32FC1': 4, 'mono8': 1, '32FC2': 8, 'rgb8': 3}[message.encoding]
+            assert message.step == message.width * channels
+            assert len(message.data) == message.step * message.height
+        if kind == 'dynamic_mask':
+            given = recording.cameras[camera]
+            assert (message.width, message.height) == (given.width, given.height)
+        if kind == 'dynamic_mask/camera_info':
+            k = recording.cameras[camera].intrinsics
+            assert list(message.k) == k.ravel().tolist()
+        if kind == 'points':
+            assert (message.point_step, message.row_step) == (16, 16 * message.width)
+            assert [f.name for f in message.fields] == ['x', 'y', 'z', 'rgb']
+    # On /tf and /tf_static the drivers' own messages are recorded as well.
+    assert seen == {n: t['count'] + t['foreign'] for n, t in run['outputs'].items() if n in seen}
+    assert parents['base_link'] == {'fourd_world'}
+    assert all(parents[c.frame_id] == {'base_link'} for c in recording.cameras.values())
 
 
 def test_the_run_tells_what_was_done(run, room_bag):
