@@ -211,8 +211,7 @@ class Synchroniser:
         """Take in a frame that is newer than all of its camera before."""
         self._revive(track)
         track.advance(frame.stamp)
-        opens = track is self._reference and self._open.opens(track, frame.stamp)
-        if not opens and self._open.is_over(track, frame.stamp, self._reference):
+        if self._open.is_over(track, frame.stamp, self._reference):
             track.stray(Outcome.LATE, 1)
             self._refuse(track, Outcome.LATE)
             return

@@ -20,7 +20,7 @@ def members(slices: list[TimeSlice]) -> list[list[int | None]]:
     ]
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(plans)
 def test_a_rig_in_trouble(plan: StreamPlan):
     """Every property of `walk.py`: the tolerance, no mixed triggers, no frame twice, the counters.
@@ -30,7 +30,7 @@ def test_a_rig_in_trouble(plan: StreamPlan):
     check_everything(plan)
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(steady_plans, st.integers(5, 40))
 def test_polling_changes_nothing(plan: StreamPlan, poll_every: int):
     """Slices and counters depend on the frames and their times alone."""
