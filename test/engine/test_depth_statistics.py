@@ -20,12 +20,12 @@ def test_the_ratio_is_the_median_over_the_confident_half():
     rng = np.random.default_rng(0)
     now = torch.from_numpy(rng.uniform(1, 9, (3, 20, 20)))
     confidence = torch.from_numpy(rng.uniform(1, 2, (3, 20, 20)))
-    before = 2.5 * now
+    before = 2.5 * now * torch.from_numpy(np.exp(0.01 * rng.normal(size=(3, 20, 20))))
     middle = confidence.flatten(1).median(dim=1).values[:, None, None]
     before[confidence < middle] *= 1.7  # what the network doubts is wrong, all to one side
     ratio, spread = depth_ratio(before, now, confidence)
-    assert ratio == pytest.approx(2.5, rel=1e-12)
-    assert spread < 1e-12
+    assert ratio == pytest.approx(2.5, rel=2e-3)  # over all pixels it is 2.55
+    assert spread == pytest.approx(0.01 / np.sqrt(3), rel=0.2)
 
 
 def test_the_spread_is_that_of_the_pixels_once_per_cell():

@@ -45,10 +45,12 @@ def test_a_mirrored_cloud_is_matched_by_a_rotation_never_by_a_mirror():
     assert np.linalg.det(found.rotation) == pytest.approx(1.0)
 
 
-def test_no_other_similarity_near_it_fits_noisy_points_better():
+@pytest.mark.parametrize('mirror', [1, -1])
+def test_no_other_similarity_near_it_fits_noisy_points_better(mirror):
     rng = np.random.default_rng(3)
     source = rng.normal(size=(25, 3))
-    target = 2.0 * source @ random_rotation(rng).T + rng.normal(scale=0.1, size=(25, 3))
+    mirrored = source * [1, 1, mirror]
+    target = 2.0 * mirrored @ random_rotation(rng).T + rng.normal(scale=0.1, size=(25, 3))
     found = umeyama(source, target)
 
     def error(scale, rotation, translation):
