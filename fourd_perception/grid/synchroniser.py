@@ -192,9 +192,7 @@ class Synchroniser:
         if living and not self._reference.alive:
             self._hand_over(living[0], 'which has fallen silent')
         for track in silent:
-            # Frames ahead of all references have waited long enough; left alone they could meet
-            # the same stamps again in the next round of a looped bag.
-            self._drop_waiting(track, keep=(Place.OPEN,))
+            self._drop_hopeless(track)
 
     def _hand_over(self, track: CameraTrack, why: str) -> None:
         self._events.append(sync_events.new_reference(track, self._reference, why))
@@ -256,22 +254,23 @@ class Synchroniser:
                 self._drop_hopeless(track)
 
     def _drop_hopeless(self, track: CameraTrack) -> None:
-        """Count out waiting frames that no slice will take."""
-        self._drop_waiting(track, keep=(Place.OPEN, Place.LATER))
+        """Count out waiting frames that no slice will take, and those that have waited too long.
 
-    def _drop_waiting(self, track: CameraTrack, keep: tuple[Place, ...]) -> None:
-        """Count out waiting frames that belong elsewhere, and the oldest beyond the limit."""
-        kept = [
-            frame
-            for frame in track.waiting
-            if self._open.place(track, frame.stamp, self._reference) in keep
-        ][-MAX_WAITING:]
+        Too long by the camera's own stamps, should the clock stand still: until a silent
+        reference would be dead. Left alone they could meet the same stamps again in the next
+        round of a looped bag.
+        """
+        kept = [frame for frame in track.waiting if self._has_hope(track, frame)][-MAX_WAITING:]
         dropped = len(track.waiting) - len(kept)
-        if not dropped:
-            return
-        track.waiting = kept
-        track.stray(Outcome.UNMATCHED, dropped)
-        self._ledger.settle(track.name, Outcome.UNMATCHED, dropped)
+        if dropped:
+            track.waiting = kept
+            track.stray(Outcome.UNMATCHED, dropped)
+            self._ledger.settle(track.name, Outcome.UNMATCHED, dropped)
+
+    def _has_hope(self, track: CameraTrack, frame: Frame) -> bool:
+        place = self._open.place(track, frame.stamp, self._reference)
+        recent = track.newest is not None and track.newest - frame.stamp <= track.timeout
+        return place is Place.OPEN or (place is Place.LATER and track.alive and recent)
 
     # Slices.
 

@@ -473,6 +473,13 @@ def test_frames_that_wait_for_a_silent_reference_are_bounded():
     assert rig.counts('b') == {'received': 500, 'unmatched': 452, 'pending': 48}
 
 
+def test_frames_do_not_wait_for_ever_while_the_clock_stands_still():
+    rig = Rig('ab')
+    for k in range(0, 700, 100):
+        rig.send('b', k, at=1)
+    assert rig.counts('b') == {'received': 7, 'unmatched': 1, 'pending': 6}
+
+
 def test_when_the_clock_goes_back_all_waiting_starts_anew():
     rig = Rig('ab')
     rig.trigger('a', [10_000])
