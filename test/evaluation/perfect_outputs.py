@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import SimpleNamespace
 
-from fourd_perception.engine.network_size import lay_out, network_size
+from fourd_perception.engine.network_size import lay_out, Layout, network_size
 from fourd_perception.engine.scene_update import Label
 from fourd_perception.evaluation.scoring import PATCH
 from fourd_perception.geometry.cameras import CameraModel
@@ -40,16 +40,16 @@ class PerfectOutputs:
         return stamps[1:] if kind in moving else stamps
 
     def depth(self, camera: str, stamp: int) -> np.ndarray:
-        return self.recording.depth(self.depth_camera(camera, stamp), stamp)
+        depth = self.recording.depth(self.depth_camera(camera, stamp), stamp)
+        return np.where(self._shown(camera), depth, np.float32(np.nan))
 
     def depth_camera(self, camera: str, stamp: int) -> CameraModel:
-        sizes = {n: (c.width, c.height) for n, c in self.recording.cameras.items()}
-        network = network_size(sizes.values(), PATCH, self.pixel_budget)
-        layout = lay_out(sizes[camera], network)
+        layout, network = self._layout(camera)
         return self.recording.cameras[camera].mapped(layout.pixel_map, *network)
 
     def labels(self, camera: str, stamp: int) -> np.ndarray:
-        return self._labels(self.depth_camera(camera, stamp), stamp, 1.0)
+        label = self._labels(self.depth_camera(camera, stamp), stamp, 1.0)
+        return np.where(self._shown(camera), label, Label.UNKNOWN)
 
     def dynamic_mask(self, camera: str, stamp: int) -> np.ndarray:
         model = self.recording.cameras[camera]
@@ -101,6 +101,18 @@ class PerfectOutputs:
     @staticmethod
     def edge(parent: str, child: str, pose: np.ndarray, stamp: int) -> SimpleNamespace:
         return SimpleNamespace(parent=parent, child=child, parent_from_child=pose, stamp=stamp)
+
+    def _layout(self, camera: str) -> tuple[Layout, tuple[int, int]]:
+        sizes = {n: (c.width, c.height) for n, c in self.recording.cameras.items()}
+        network = network_size(sizes.values(), PATCH, self.pixel_budget)
+        return lay_out(sizes[camera], network), network
+
+    def _shown(self, camera: str) -> np.ndarray:
+        """Not padding."""
+        layout, (width, height) = self._layout(camera)
+        shown = np.zeros((height, width), bool)
+        shown[layout.rows, layout.columns] = True
+        return shown
 
     def _labels(self, camera: CameraModel, stamp: int, scale: float) -> np.ndarray:
         stamps = self.recording.stamps(camera.name)
