@@ -92,8 +92,8 @@ def test_a_dead_camera_is_told_of_and_taken_back(bench, cameras, start_node):
     cameras.play(range(9, 12))
     newest = cameras.images['right'][11].header.stamp
     wait_until(lambda: right[-1].header.stamp == newest, 'the last pose')
-    stamps = [m.header.stamp for m in left]
-    assert cameras.images['left'][7].header.stamp in stamps, 'two cameras went on'
+    alone = [message.header.stamp for message in cameras.images['left'][3:9]]
+    assert any(message.header.stamp in alone for message in left), 'two cameras went on'
     truth = cameras.recording
     relative = np.linalg.inv(
         truth.world_from_base(truth.stamps('left')[0])
@@ -150,7 +150,7 @@ def _uncalibrated(camera):
 def test_a_calibration_that_contradicts_its_image_is_refused_with_both_sizes(
     bench, recording, images, start_node
 ):
-    start_node()
+    start_node(sync_timeout=0.2)  # the others need not wait for it
     models = dict(recording.cameras)
     models['left'] = models['left'].resized(640, 480)
     cameras = Cameras(bench, recording, images, models=models)
