@@ -131,7 +131,7 @@ class Walk:
 
     def _check_slice(self, time_slice: TimeSlice, before: dict[str, int]) -> None:
         assert time_slice.stamp > self.last_stamp, 'slices out of order'
-        self.last_stamp = time_slice.stamp
+        previous, self.last_stamp = self.last_stamp, time_slice.stamp
         assert len(time_slice) >= self.settings.min_cameras
         triggers = set()
         for frame in time_slice:
@@ -139,7 +139,9 @@ class Walk:
             self.joined.add((frame.camera, frame.stamp))
             now = self.histories[frame.camera].tolerance
             tolerance = max(now, before.get(frame.camera, now))
-            assert abs(frame.stamp - time_slice.stamp) <= tolerance, 'a frame is too far away'
+            distance = abs(frame.stamp - time_slice.stamp)
+            assert distance <= tolerance, 'a frame is too far away'
+            assert distance < abs(frame.stamp - previous), 'the slice before was as near'
             if self.tells_apart(tolerance):
                 triggers.add(frame.payload.trigger)
         assert len(triggers) <= 1, f'one slice mixes triggers {triggers}'
