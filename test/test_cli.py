@@ -112,23 +112,30 @@ def test_parameters_that_the_node_cannot_take_are_told_before_it_starts(tmp_path
     assert 'ros__parameters' in said('--params', tmp_path / 'params.yaml')
 
 
-def test_parameter_files_may_nest_names_and_are_weaker_than_assignments(tmp_path):
+def test_parameter_files_may_nest_names_and_are_weaker_than_assignments(tmp_path, empty_bag):
     from fourd_perception.ros.replay_params import node_parameters
 
     (tmp_path / 'params.yaml').write_text(
         yaml.safe_dump(
             {
-                '/**': {'ros__parameters': {'cameras': ['a', 'b'], 'window': {'length': 3}}},
-                'fourd_perception': {'ros__parameters': {'output.size': 'input'}},
+                '/**': {
+                    'ros__parameters': {'image_topic': '{camera}/image', 'window': {'length': 3}}
+                },
+                'fourd_perception': {
+                    'ros__parameters': {'output.size': 'input', 'cameras': ['b']}
+                },
             }
         )
     )
-    found = node_parameters(
-        tmp_path, tmp_path / 'params.yaml', ['output.size:=64x48'], {'weights': 'untrained:1'}
-    )
+    assignments = ['output.size:=64x48', 'cameras:=[odd]']
+    options = {'weights': 'untrained:1'}
+    found = node_parameters(empty_bag, tmp_path / 'params.yaml', assignments, options)
     assert found == {
-        'cameras': ['a', 'b'],
+        'image_topic': '{camera}/image',
+        'cameras': ['odd'],
         'window.length': 3,
         'output.size': '64x48',
         'weights': 'untrained:1',
     }
+    with pytest.raises(ValueError, match="no images of camera 'b'"):
+        node_parameters(empty_bag, tmp_path / 'params.yaml', [], {})

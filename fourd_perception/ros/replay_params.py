@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from fourd_perception.bag.camera_topics import find_cameras
+from fourd_perception.bag.camera_topics import absolute, find_cameras
 from fourd_perception.bag.reader import BagReader
 from fourd_perception.ros.settings import knobs, Settings
 import yaml
@@ -32,12 +32,19 @@ def node_parameters(
     params |= options
     for name in params:
         _check_name(name)
-    if not params.get('cameras'):
-        draft = Settings.from_values({**params, 'cameras': ['any']})
-        with BagReader(bag) as reader:
-            cameras = find_cameras(reader.topics, draft.image_topic, draft.camera_info_topic)
-        params['cameras'] = list(cameras)
-    Settings.from_values(params)
+    given = params.get('cameras')
+    settings = Settings.from_values({**params, 'cameras': given or ['any']})
+    with BagReader(bag) as reader:
+        topics = reader.topics
+    if not given:
+        found = find_cameras(topics, settings.image_topic, settings.camera_info_topic)
+        return params | {'cameras': list(found)}
+    for camera in given:
+        if absolute(settings.image_topic_of(camera)) not in topics:
+            raise ValueError(
+                f'{bag} has no images of camera {camera!r} on {settings.image_topic_of(camera)}; '
+                f'it has the topics {", ".join(sorted(topics))}'
+            )
     return params
 
 

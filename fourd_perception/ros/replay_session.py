@@ -64,13 +64,11 @@ class ReplaySession:
     ) -> None:
         self._bag, self._process, self._settings = bag, process, settings
         self._rate, self._loops = rate, loops
-        self._inputs = [
-            absolute(topic)
-            for camera in settings.cameras
-            for topic in (settings.image_topic_of(camera), settings.camera_info_topic_of(camera))
-        ]
-        tf = [topic for topic in TF_TOPICS if topic in bag.topics]
-        self.player = Player(node, bag, [*self._inputs, *tf], rate, loops)
+        self._images = [absolute(settings.image_topic_of(camera)) for camera in settings.cameras]
+        infos = [absolute(settings.camera_info_topic_of(camera)) for camera in settings.cameras]
+        # A camera without CameraInfo runs uncalibrated, and TF may be absent.
+        others = [topic for topic in (*infos, *TF_TOPICS) if topic in bag.topics]
+        self.player = Player(node, bag, [*self._images, *others], rate, loops)
         self.recorder = Recorder(node, NODE_NAME, writer, lambda: self.player.unrolled)
         self.recorder.on_message = self._heard
         self.status = NodeStatus()
@@ -103,8 +101,7 @@ class ReplaySession:
     @property
     def slices_available(self) -> int:
         """Images of the camera with most, all passes together."""
-        counts = [self._bag.topics[topic].count for topic in self._inputs[::2]]
-        return self._loops * max(counts)
+        return self._loops * max(self._bag.topics[topic].count for topic in self._images)
 
     def result(self, seconds: float, interrupted: bool) -> ReplayRun:
         """What has happened, once the node has ended."""
@@ -138,7 +135,7 @@ class ReplaySession:
                 changed = now
             self.recorder.drain()
             self._check_alive()
-            missing = [t for t in self.player.unmatched() if t in self._inputs]
+            missing = [topic for topic in self.player.unmatched() if topic not in TF_TOPICS]
             settled = now - changed > SETTLE_SECONDS
             if settled and not missing and self.recorder.matched():
                 return

@@ -13,6 +13,7 @@ from fourd_perception.bag.outputs import RecordedOutputs
 from fourd_perception.bag.reader import BagReader
 from fourd_perception.wire.transforms import pose_matrix
 import numpy as np
+import pytest
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -88,7 +89,8 @@ def test_a_second_pass_begins_anew(room_bag, tmp_path):
     assert run['slices_available'] == run['played']['/left/image_rect'] == 32
 
 
-def test_ctrl_c_leaves_a_whole_recording_and_no_node(room_bag, tmp_path):
+@pytest.mark.parametrize('ending', [signal.SIGINT, signal.SIGTERM])
+def test_an_early_end_leaves_a_whole_recording_and_no_node(room_bag, tmp_path, ending):
     env = environment()
     arguments = ('replay', room_bag, '--weights', 'untrained:0', '--out', tmp_path / 'run')
     process = subprocess.Popen(command(*arguments, *OPTIONS, '--rate', 0.1), env=env)
@@ -98,7 +100,7 @@ def test_ctrl_c_leaves_a_whole_recording_and_no_node(room_bag, tmp_path):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     time.sleep(5.0)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(ending)
     assert process.wait(20) == 130
     assert nodes_on(env['ROS_DOMAIN_ID']) == []
     with BagReader(recorded) as bag:
@@ -133,7 +135,7 @@ def test_a_player_that_is_killed_can_be_started_again(room_bag, tmp_path):
         for _ in range(2):
             player = subprocess.Popen(play, env=env, stdout=subprocess.PIPE, text=True)
             line = player.stdout.readline()
-            assert line.startswith('heard 5'), node.log
+            assert line.startswith('heard'), node.log
             player.send_signal(signal.SIGKILL)
             player.wait()
             time.sleep(1.0)
