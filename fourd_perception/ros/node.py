@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 NAME = 'fourd_perception'
 DISCOVERY_SECONDS = 1.0  # until the publishers of other nodes are known
-POLL_SECONDS = 0.02
 JOIN_SECONDS = 1.0
 
 
@@ -49,7 +48,6 @@ class PerceptionNode(LifecycleNode):
         self.create_service(Trigger, '~/reset', self._on_reset)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0, self._watch, clock=self._steady)
-        self.create_timer(POLL_SECONDS, self._poll, clock=self._steady)
         # Kept: the clock holds it weakly.
         self._jumps = self.get_clock().create_jump_callback(
             JumpThreshold(
@@ -178,10 +176,6 @@ class PerceptionNode(LifecycleNode):
             self._pipeline.apply(settings)
 
     # Time
-
-    def _poll(self) -> None:
-        if self._pipeline is not None and self._pipeline.inputs is not None:
-            self._pipeline.intake.poll()
 
     def _on_clock_jump(self, jump: TimeJump) -> None:
         if self._pipeline is None:

@@ -26,7 +26,13 @@ from fourd_perception.ros.transforms import Transforms
 from fourd_perception.ros.warm_up import choose_device, ready_predictor, use_threads
 from fourd_perception.wire.images import decode_image
 import numpy as np
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
+from rclpy.timer import Timer
+
+# Frames close most slices as they come; this is for cameras that fall silent. rclpy takes more
+# than a millisecond for each round of its timers.
+POLL_SECONDS = 0.05
 
 
 def engine_settings(settings: Settings, device: str) -> EngineSettings:
@@ -81,6 +87,7 @@ class Pipeline:
         self.last_event: dict[str, str] = {}
         self._told: dict[str, str] = {}
         self._active_since = 0.0
+        self._polls: Timer | None = None
         self._node = node
         self._log = node.get_logger()
         self.outputs = Outputs(node, settings)
@@ -91,6 +98,9 @@ class Pipeline:
         self.inputs = Inputs(self._node, self.settings, self.intake, self.buffer)
         self.inference = InferenceThread(self.engine, self.intake, self, self.settings.max_rate)
         self._active_since = time.monotonic()
+        self._polls = self._node.create_timer(
+            POLL_SECONDS, self.intake.poll, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
         self.watch()
         self.inference.start()
 
@@ -98,9 +108,11 @@ class Pipeline:
         """Unsubscribe and end inference; whether the thread has ended, in `timeout` seconds."""
         if self.inputs is not None:
             self.inputs.destroy()
+        if self._polls is not None:
+            self._node.destroy_timer(self._polls)
         ended = self.inference is None or self.inference.stop(timeout)
         self.intake.drain()
-        self.inputs, self.inference = None, None
+        self.inputs, self.inference, self._polls = None, None, None
         return ended
 
     def destroy(self) -> None:

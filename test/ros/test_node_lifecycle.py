@@ -59,6 +59,15 @@ def test_three_rounds_leave_no_publisher_behind(bench, cameras, start_node):
     assert state_of(bench) == State.PRIMARY_STATE_UNCONFIGURED
 
 
+def test_shut_down_for_good_it_still_tells_of_itself(bench, start_node):
+    start_node()
+    assert bench.transition('shutdown')
+    bench.forget_status()
+    wait_until(lambda: bench.status('outputs'), 'diagnostics')
+    assert bench.values('outputs')['lifecycle state'] == 'finalized'
+    wait_until(lambda: published(bench) == ALWAYS, f'only {ALWAYS}')
+
+
 def test_a_failed_autostart_says_why_and_can_be_mended(bench, start_node):
     node = start_node(wait_for='configure failed', weights='vggt-9000')
     wait_until(lambda: bench.status('outputs'), 'diagnostics')
