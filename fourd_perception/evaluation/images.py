@@ -21,6 +21,15 @@ INPUT_MARGIN = 2
 NEAR = 1e-3
 
 
+@dataclass(frozen=True)
+class Seen:
+    """One camera at one inferred instant, and its other stamps in the window of then."""
+
+    camera: str
+    stamp: int
+    others: tuple[int, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class ImageTallies:
     """Errors of dense outputs over all images."""
@@ -65,16 +74,17 @@ class ImageScorer:
     network_scale: Mapping[str, float]
     tallies: ImageTallies = field(default_factory=ImageTallies)
 
-    def add(self, name: str, stamp: int, others: Sequence[int]) -> None:
-        """Score one camera at one stamp; `others` are its other stamps in the window."""
+    def add(self, seen: Seen) -> None:
+        """Score one camera at one instant."""
+        name, stamp = seen.camera, seen.stamp
         camera = self.outputs.depth_camera(name, stamp)
         truth = self.recording.depth(camera, stamp)
         comparable = np.isfinite(truth) & self._inside(camera) & ~near_edges(truth, self.margin)
         self._add_depth(camera, stamp, truth, comparable)
         self._add_cloud(camera, stamp, truth, comparable)
-        if others:
-            self._add_labels(camera, stamp, others, comparable)
-            self._add_mask(self.recording.cameras[name], stamp, others)
+        if seen.others:
+            self._add_labels(camera, seen, comparable)
+            self._add_mask(self.recording.cameras[name], seen)
 
     def add_flow(self, name: str, stamp: int) -> None:
         """Score the flow whose older image has this stamp."""
@@ -121,31 +131,30 @@ class ImageScorer:
             distance[far] = self.recording.surfaces(world, stamp)[0]
         self.tallies.surface.add(1e3 * distance, place(camera.name, stamp))
 
-    def _add_labels(
-        self, camera: CameraModel, stamp: int, others: Sequence[int], comparable: np.ndarray
-    ) -> None:
+    def _add_labels(self, camera: CameraModel, seen: Seen, comparable: np.ndarray) -> None:
         """At the size of the depth image: every pixel static or dynamic as it truly is."""
-        label = self.outputs.labels(camera.name, stamp)
-        truth = certain_labels(self._own_motion(camera, stamp, others), self.margin)
+        label = self.outputs.labels(seen.camera, seen.stamp)
+        truth = certain_labels(self.own_motion(camera, seen.stamp, seen.others), self.margin)
         compared = comparable & (truth != IGNORED)
         differ = compared & (label != np.where(truth == DYNAMIC, Label.DYNAMIC, Label.STATIC))
-        self.tallies.labels.add(int(differ.sum()), int(compared.sum()), place(camera.name, stamp))
+        where = place(seen.camera, seen.stamp)
+        self.tallies.labels.add(int(differ.sum()), int(compared.sum()), where)
 
-    def _add_mask(self, camera: CameraModel, stamp: int, others: Sequence[int]) -> None:
+    def _add_mask(self, camera: CameraModel, seen: Seen) -> None:
         """At the size of the input image, which no network pixel has."""
-        mask = self.outputs.dynamic_mask(camera.name, stamp) != 0
-        depth = self.recording.depth(camera, stamp)
-        truth = certain_labels(self._own_motion(camera, stamp, others), INPUT_MARGIN)
+        mask = self.outputs.dynamic_mask(seen.camera, seen.stamp) != 0
+        depth = self.recording.depth(camera, seen.stamp)
+        truth = certain_labels(self.own_motion(camera, seen.stamp, seen.others), INPUT_MARGIN)
         compared = (truth != IGNORED) & np.isfinite(depth) & ~near_edges(depth, INPUT_MARGIN)
         if compared.any():
             moving = truth == DYNAMIC
             differ = metrics.mask_mismatches(mask, moving, compared)
             count = int(compared.sum())
-            self.tallies.mask.add(differ, count, place(camera.name, stamp))
+            self.tallies.mask.add(differ, count, place(seen.camera, seen.stamp))
             self.tallies.iou.add(metrics.mask_iou(mask, moving, compared), count)
 
-    def _own_motion(self, camera: CameraModel, stamp: int, others: Sequence[int]) -> np.ndarray:
-        """float32 [h, w]: motion of what each pixel sees, in pixels of the network's image."""
+    def own_motion(self, camera: CameraModel, stamp: int, others: Sequence[int]) -> np.ndarray:
+        """Float32 [h, w]: motion of what each pixel sees, in pixels of the network's image."""
         given = self.recording.cameras[camera.name]
         assert camera.intrinsics is not None and given.intrinsics is not None
         published = camera.intrinsics[0, 0] / given.intrinsics[0, 0]

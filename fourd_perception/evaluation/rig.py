@@ -1,4 +1,4 @@
-"""Transforms, poses, fused clouds and stamps of the whole rig against the truth."""
+"""Transforms, poses and stamps of the whole rig against the truth."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from fourd_perception.synthetic.recording import SyntheticRecording
 import numpy as np
 
 MILLIMETRES = 1e3
-FUSED = ('points', 'points_static', 'points_dynamic')
 
 
 def score_transforms(outputs: Outputs, recording: SyntheticRecording, world: str) -> list[Check]:
@@ -68,38 +67,6 @@ def score_poses(outputs: Outputs, recording: SyntheticRecording) -> list[Check]:
             distance.add(MILLIMETRES * metres, place(name, stamp))
             angle.add(degrees, place(name, stamp))
     return [distance.check(), angle.check()]
-
-
-def score_fused(
-    outputs: Outputs, recording: SyntheticRecording, base: str, margin: int
-) -> list[Check]:
-    """Fused clouds in the base frame: every point on a surface, none of a mover among the static.
-
-    base:   name of the rig's base frame
-    margin: as of `ImageScorer`; points do not tell how near to an edge their pixels were, so where
-            edges do not count there is no limit
-    Raises ValueError for clouds in another frame.
-    """
-    limit = 1.0 if margin == 0 else None
-    surface = Worst('fused clouds: farthest from a surface', 'mm', limit)
-    static = Faults('points_static: points of movers', 'points')
-    dynamic = Faults('points_dynamic: points of what never moves', 'points')
-    for topic in FUSED:
-        for stamp in outputs.stamps(topic):
-            found = outputs.cloud(topic, stamp)
-            if found.frame_id != base:
-                raise ValueError(
-                    f'{topic} is in frame {found.frame_id!r}; only clouds in {base!r} are scored'
-                )
-            pose = recording.world_from_base(stamp)
-            points = found.cloud.xyz.reshape(-1, 3).astype(float) @ pose[:3, :3].T + pose[:3, 3]
-            distance, mover = recording.surfaces(points, stamp)
-            surface.add(MILLIMETRES * distance, place(topic, stamp))
-            if topic == 'points_static':
-                static.add(int(mover.sum()), len(mover), place(topic, stamp))
-            if topic == 'points_dynamic':
-                dynamic.add(int((~mover).sum()), len(mover), place(topic, stamp))
-    return [surface.check(), static.check(), dynamic.check()]
 
 
 def score_stamps(outputs: Outputs, recording: SyntheticRecording) -> Check:

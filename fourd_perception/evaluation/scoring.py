@@ -8,10 +8,10 @@ from functools import partial
 
 from fourd_perception.engine.network_size import lay_out, network_size
 from fourd_perception.evaluation.checks import Check
-from fourd_perception.evaluation.images import ImageScorer, INPUT_MARGIN
+from fourd_perception.evaluation.fused import score_fused
+from fourd_perception.evaluation.images import ImageScorer, INPUT_MARGIN, Seen
 from fourd_perception.evaluation.outputs import Outputs
 from fourd_perception.evaluation.rig import (
-    score_fused,
     score_poses,
     score_stamps,
     score_transforms,
@@ -50,15 +50,15 @@ def score(
         margin=0 if node.output_size == 'network' else INPUT_MARGIN,
         network_scale=_network_scales(recording, node.pixel_budget),
     )
-    windows = inferred_windows(
+    slices = inferred_slices(
         {name: outputs.stamps(f'{name}/depth/image_rect') for name in recording.cameras},
         recording,
         node.window_length,
         node.window_max_gap,
     )
-    if not windows:
+    if not slices:
         raise ValueError('no depth was recorded, so there is nothing to score')
-    work = [partial(images.add, *window) for window in windows]
+    work = [partial(images.add, seen) for one in slices for seen in one]
     work += [
         partial(images.add_flow, name, stamp)
         for name in recording.cameras
@@ -69,20 +69,20 @@ def score(
         progress(done, len(work))
     return [
         *images.tallies.checks(),
-        *score_fused(outputs, recording, node.base_frame, images.margin),
+        *score_fused(images, slices, node.base_frame),
         *score_transforms(outputs, recording, node.world_frame),
         *score_poses(outputs, recording),
         score_stamps(outputs, recording),
     ]
 
 
-def inferred_windows(
+def inferred_slices(
     stamps: Mapping[str, Sequence[int]],
     recording: SyntheticRecording,
     length: int,
     max_gap: float,
-) -> list[tuple[str, int, list[int]]]:
-    """(camera, stamp, its other stamps in the window) of everything that was inferred.
+) -> list[list[Seen]]:
+    """What was inferred, slice by slice, from the stamps recorded of every camera.
 
     The window holds the last `length` inferred slices, and a gap above `max_gap` (s) empties it.
     Frames of one trigger are one slice: they have the same place in the lists of their cameras.
@@ -93,16 +93,19 @@ def inferred_windows(
         for stamp in own:
             if stamp in places:  # what is not is for `score_stamps`
                 slices.setdefault(places[stamp], {})[name] = stamp
-    found: list[tuple[str, int, list[int]]] = []
+    found: list[list[Seen]] = []
     window: list[dict[str, int]] = []
     for trigger in sorted(slices):
         newest = slices[trigger]
         if window and min(newest.values()) - min(window[-1].values()) > max_gap * 1e9:
             window = []
         window = [*window, newest][-length:]
-        for name, stamp in newest.items():
-            others = [older[name] for older in window[:-1] if name in older]
-            found.append((name, stamp, others))
+        found.append(
+            [
+                Seen(name, stamp, tuple(older[name] for older in window[:-1] if name in older))
+                for name, stamp in newest.items()
+            ]
+        )
     return found
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import sys
 from types import SimpleNamespace
 
-from fourd_perception.evaluation.scoring import inferred_windows, score, ScoredNode
+from fourd_perception.evaluation.scoring import inferred_slices, score, ScoredNode
 from fourd_perception.geometry.poses import transform
 from fourd_perception.synthetic.recording import make_recording, SyntheticRecording
 import numpy as np
@@ -111,6 +111,16 @@ def test_a_mover_among_the_static_points_is_named(outputs, monkeypatch):
     assert broken(outputs) == {'points_static: points of movers'}
 
 
+def test_a_mover_that_rests_within_the_window_is_static_and_counted():
+    made = make_recording('room', cameras=2, seconds=0.002, rate=1000.0)
+    cameras = {name: c.resized(80, 60) for name, c in made.cameras.items()}
+    recording = replace(made, cameras=cameras)
+    checks = score(PerfectOutputs(recording, NODE.pixel_budget), recording, NODE)
+    found = {c.what: c.value for c in checks}
+    assert found['points_static: points of movers'] == 0
+    assert found['points_static: points of movers that rest'] > 10
+
+
 def test_flow_that_is_a_tenth_of_a_pixel_off_is_named(outputs, monkeypatch):
     perfect = outputs.flow
 
@@ -164,16 +174,17 @@ def test_windows_are_the_newest_slices_without_a_long_gap(recording):
     longer = make_recording('room', cameras=2, seconds=3.0, rate=10.0)
     left, right = (longer.stamps(name) for name in longer.cameras)
     taken = [0, 1, 3, 4, 20, 21]
-    windows = inferred_windows(
+    slices = inferred_slices(
         {'left': [left[k] for k in taken], 'right': [right[k] for k in taken if k != 3]},
         longer,
         length=3,
         max_gap=1.0,
     )
     others = {
-        (name, stamps.index(stamp)): [stamps.index(s) for s in found]
-        for name, stamp, found in windows
-        for stamps in [longer.stamps(name)]
+        (seen.camera, stamps.index(seen.stamp)): [stamps.index(s) for s in seen.others]
+        for one in slices
+        for seen in one
+        for stamps in [longer.stamps(seen.camera)]
     }
     assert others['left', 4] == [1, 3]
     assert others['right', 4] == [1]
