@@ -21,7 +21,7 @@ from fourd_perception.ros.process import NodeProcess
 from fourd_perception.synthetic.recording import make_recording, SyntheticRecording
 from node_bench import Bench, Cameras, render
 
-DOMAINS = itertools.cycle(range(30, 50))
+DOMAINS = itertools.cycle(range(30, 48))
 
 
 @pytest.fixture
@@ -58,23 +58,28 @@ def cameras(bench: Bench, recording: SyntheticRecording, images: dict[str, list[
     return Cameras(bench, recording, images)
 
 
+@pytest.fixture(scope='session')
+def params(recording: SyntheticRecording, truth: str) -> dict[str, Any]:
+    """Parameters of a node that answers the truth of the recording."""
+    return {
+        'cameras': list(recording.cameras),
+        'weights': truth,
+        'tf.wait': 0.3,
+        # A busy machine may stop every process for a while; no camera died.
+        'sync_timeout': 2.0,
+        'camera_timeout': 30.0,
+    }
+
+
 @pytest.fixture
-def start_node(bench: Bench, recording: SyntheticRecording, truth: str) -> Iterator[Callable]:
+def start_node(bench: Bench, params: dict[str, Any]) -> Iterator[Callable]:
     """Start a node with the truth of the recording; parameters given win."""
     with ExitStack() as stack:
 
-        def start(wait_for: str = 'the node is active', **params: Any) -> NodeProcess:
+        def start(wait_for: str = 'the node is active', **given: Any) -> NodeProcess:
             # YAML names hold dots: window__length stands for window.length.
-            named = {name.replace('__', '.'): value for name, value in params.items()}
-            usual = {
-                'cameras': list(recording.cameras),
-                'weights': truth,
-                'tf.wait': 0.3,
-                # A busy machine may stop every process for a while; no camera died.
-                'sync_timeout': 2.0,
-                'camera_timeout': 30.0,
-            }
-            node = stack.enter_context(NodeProcess(usual | named, bench.domain_id))
+            named = {name.replace('__', '.'): value for name, value in given.items()}
+            node = stack.enter_context(NodeProcess(params | named, bench.domain_id))
             if wait_for:
                 node.wait_for_log(wait_for)
             return node

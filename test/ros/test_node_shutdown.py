@@ -1,14 +1,18 @@
 """SIGINT and SIGTERM: code 0 within two seconds, whatever the node is doing."""
 
+from concurrent.futures import ThreadPoolExecutor
+import itertools
 from pathlib import Path
 import signal
 import time
 
-from node_bench import wait_until
+from fourd_perception.ros.process import NodeProcess
+from node_bench import Bench, Cameras, wait_until
 import pytest
 from sensor_msgs.msg import Image
 
 LIMIT = 2.0
+LANES = (48, 49)  # domains of their own, beside those that the fixtures hand out
 
 
 def seconds_to_leave(node, number):
@@ -28,28 +32,42 @@ def shared_memory(pid):
     return opened(f'/proc/{pid}/maps') - opened('/proc/self/maps')
 
 
-def infers(bench, cameras):
-    """Send an image; whether the node is at work on one."""
-    cameras.send(0)
-    time.sleep(0.2)
-    return bench.values('inference').get('waiting for') == ''
-
-
-@pytest.mark.timeout(300)
-def test_ten_signals_in_the_middle_of_inference(bench, cameras, start_node):
-    depth = bench.listen(Image, 'front/depth/image_rect')
-    for each in range(10):
-        # A network of a megapixel: one inference takes many seconds here.
-        node = start_node(pixel_budget=1_000_000)
+def stop_while_inferring(bench, cameras, params, number):
+    """One node from its start to a signal in the middle of its first inference."""
+    # A network of a megapixel: one inference takes many seconds here.
+    with NodeProcess(params | {'pixel_budget': 1_000_000}, bench.domain_id) as node:
+        node.wait_for_log('the node is active')
         bench.forget_status()
-        wait_until(lambda: infers(bench, cameras), 'inference', 20.0)
+        instants = itertools.cycle(range(cameras.count))
+
+        def infers():
+            cameras.send(next(instants))
+            time.sleep(0.2)
+            return bench.values('inference').get('waiting for') == ''
+
+        wait_until(infers, 'inference', 30.0)
         segments = shared_memory(node.pid)
         assert segments, 'the shared-memory profile is not in use'
-        number = signal.SIGTERM if each % 3 == 2 else signal.SIGINT
         assert seconds_to_leave(node, number) < LIMIT
         left = [name for name in segments if Path(name).exists()]
         assert not left, 'a segment of 64 MiB stays behind'
-    assert not depth, 'inference ended before the signal came'
+
+
+@pytest.mark.timeout(300)
+def test_a_dozen_signals_in_the_middle_of_inference(recording, images, params):
+    def six_rounds(domain_id):
+        bench = Bench(domain_id)
+        try:
+            cameras = Cameras(bench, recording, images)
+            depth = bench.listen(Image, 'front/depth/image_rect')
+            for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM) * 2:
+                stop_while_inferring(bench, cameras, params, number)
+            assert not depth, 'inference ended before the signal came'
+        finally:
+            bench.close()
+
+    with ThreadPoolExecutor() as pool:  # most of a round is waiting
+        list(pool.map(six_rounds, LANES))
 
 
 def test_a_signal_while_weights_are_loaded(start_node):
