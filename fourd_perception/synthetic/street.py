@@ -89,7 +89,7 @@ def _houses(rng: np.random.Generator, end: float) -> Iterator[Body]:
 def _trees(rng: np.random.Generator, end: float) -> Iterator[Body]:
     bark = Texture('stripes', ((0.35, 0.27, 0.2), (0.45, 0.36, 0.28)), 0.08, 0.4)
     for side, y in enumerate(_TREES):
-        for number, x in enumerate(np.arange(-9.0 + 4.0 * side, end, 8.5)):
+        for number, x in enumerate(np.arange(-9.0 + 4.0 * side, end, 8.5).tolist()):
             x += rng.uniform(-1.2, 1.2)
             wide, tall = rng.uniform(0.9, 1.25), rng.uniform(1.0, 1.4)
             green = (colour(0.28, 0.6, 0.35), colour(rng.uniform(0.2, 0.3), 0.65, 0.6))
@@ -101,7 +101,7 @@ def _trees(rng: np.random.Generator, end: float) -> Iterator[Body]:
 
 
 def _parked(rng: np.random.Generator, end: float) -> Iterator[Body]:
-    for number, x in enumerate(np.arange(-8.0, end, 9.0)):
+    for number, x in enumerate(np.arange(-8.0, end, 9.0).tolist()):
         place = Motion(vector((x + rng.uniform(-1.5, 1.5), _PARKING, 0.0)))
         yield from _car(rng, f'parked_{number}', place)
 
@@ -110,13 +110,14 @@ def _traffic(rng: np.random.Generator, seconds: float) -> Iterator[Body]:
     """Everything that moves, centimetres above what it moves on."""
     speed = 5.0
     last = (speed + _SPEED) * seconds + 20.0
-    for number, x in enumerate(np.arange(7.0, last, 13.0)):
+    for number, x in enumerate(np.arange(7.0, last, 13.0).tolist()):
         place = vector((x + rng.uniform(-1.0, 1.0), _ONCOMING, 0.08))
         yield from _car(rng, f'oncoming_{number}', Motion(place, velocity=(-speed, 0.0, 0.0)))
     for number, (x, pace) in enumerate(((3.5, 1.5), (1.0, 3.0), (11.0, -1.4), (22.0, -1.8))):
         y = _PATH_RIGHT + (0.7 if pace < 0 else 0.0)
         yield from _walker(rng, f'right_{number}', x, y, pace)
-    for number, x in enumerate(np.arange(4.0, 2.0 * _SPEED * seconds + 8.0, 4.5)):
+    walkers = np.arange(4.0, 2.0 * _SPEED * seconds + 8.0, 4.5).tolist()
+    for number, x in enumerate(walkers):
         yield from _walker(rng, f'left_{number}', float(x), _PATH_LEFT, -1.6)
     yield _drone(rng)
 
