@@ -9,6 +9,8 @@ import numpy as np
 # Metres by which depth may bend from pixel to pixel before the place counts as an edge. Linear
 # interpolation over two pixels is off by this at most: half of what clouds may be off.
 LARGEST_BEND = 5e-4
+# The same in pixels, for flow.
+LARGEST_FLOW_BEND = 0.025
 
 
 def near_edges(depth: np.ndarray, margin: int) -> np.ndarray:
@@ -21,13 +23,29 @@ def near_edges(depth: np.ndarray, margin: int) -> np.ndarray:
     if margin == 0:
         return np.zeros(depth.shape, bool)
     depth = np.asarray(depth, float)
-    inverse = np.nan_to_num(1.0 / depth)
-    padded = np.pad(inverse, 1, mode='reflect', reflect_type='odd')
-    across = padded[1:-1, :-2] - 2 * inverse + padded[1:-1, 2:]
-    down = padded[:-2, 1:-1] - 2 * inverse + padded[2:, 1:-1]
-    bend = np.maximum(np.abs(across), np.abs(down)) * depth**2
+    bend = _bend(np.nan_to_num(1.0 / depth)) * depth**2
     # Not small, so that the sky, whose depth is NaN, is an edge too.
     return _grown(~(bend < LARGEST_BEND), margin)
+
+
+def strongly_bent(flow: np.ndarray, margin: int) -> np.ndarray:
+    """Bool [h, w]: within `margin` pixels of where the true flow [h, w, 2] cannot be interpolated.
+
+    Flow grows without bound for what passes close to the camera, and changes from pixel to pixel
+    by more than its limit; nowhere for margin 0.
+    """
+    if margin == 0:
+        return np.zeros(flow.shape[:2], bool)
+    bend = np.maximum(_bend(flow[..., 0].astype(float)), _bend(flow[..., 1].astype(float)))
+    return _grown(~(bend < LARGEST_FLOW_BEND), margin)
+
+
+def _bend(image: np.ndarray) -> np.ndarray:
+    """Larger of the second differences [h, w] along both axes; NaN beside NaN."""
+    padded = np.pad(image, 1, mode='reflect', reflect_type='odd')
+    across = padded[1:-1, :-2] - 2 * image + padded[1:-1, 2:]
+    down = padded[:-2, 1:-1] - 2 * image + padded[2:, 1:-1]
+    return np.maximum(np.abs(across), np.abs(down))
 
 
 def certain_labels(own_motion: np.ndarray, margin: int) -> np.ndarray:

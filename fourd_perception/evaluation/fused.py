@@ -12,6 +12,8 @@ from fourd_perception.synthetic.recording import dynamic_label, STATIC
 import numpy as np
 
 MILLIMETRES = 1e3
+# Metres within which a point lies on a surface: the limit of organised clouds.
+ON_SURFACE = 1e-3
 FUSED = ('points', 'points_static', 'points_dynamic')
 
 
@@ -44,6 +46,8 @@ def score_fused(images: ImageScorer, slices: Sequence[Sequence[Seen]], base: str
             distance, mover = recording.surfaces(points, stamp)
             surface.add(MILLIMETRES * distance, where)
             if topic == 'points_static':
+                # A point between two surfaces, interpolated over an edge, is of neither.
+                mover &= distance < ON_SURFACE
                 still = int(_rests(points[mover], slice_of.get(stamp, ()), images).sum())
                 static.add(int(mover.sum()) - still, len(mover), where)
                 resting, compared = resting + still, compared + len(mover)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fourd_perception.engine.scene_update import Label
 from fourd_perception.evaluation import metrics
 from fourd_perception.evaluation.checks import Check, Faults, Mean, Worst
-from fourd_perception.evaluation.comparable import certain_labels, near_edges
+from fourd_perception.evaluation.comparable import certain_labels, near_edges, strongly_bent
 from fourd_perception.evaluation.outputs import Outputs
 from fourd_perception.geometry.cameras import CameraModel
 from fourd_perception.synthetic.pinhole import camera_rays, pixels_of
@@ -94,6 +94,7 @@ class ImageScorer:
         truth, _ = self.recording.flow(camera, stamp, found.newer)
         comparable = np.isfinite(truth).all(axis=-1) & self._inside(camera)
         comparable &= ~near_edges(self.recording.depth(camera, stamp), self.margin)
+        comparable &= ~strongly_bent(truth, self.margin)
         valid = comparable & np.isfinite(found.flow).all(axis=-1)
         self.tallies.flow_known.add(*_share(valid, comparable))
         if valid.any():

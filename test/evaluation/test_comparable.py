@@ -1,6 +1,6 @@
 """Where outputs can be held against the truth."""
 
-from fourd_perception.evaluation.comparable import certain_labels, near_edges
+from fourd_perception.evaluation.comparable import certain_labels, near_edges, strongly_bent
 from fourd_perception.synthetic.recording import DYNAMIC, IGNORED, STATIC
 import numpy as np
 
@@ -27,6 +27,15 @@ def test_the_sky_is_an_edge():
     depth[:, 12:] = np.nan
     assert near_edges(depth, 2)[4, 10:].all()
     assert not near_edges(depth, 2)[4, :9].any()
+
+
+def test_flow_is_comparable_where_it_is_smooth():
+    x = np.arange(40.0)[None].repeat(8, axis=0)
+    flow = np.stack([3.0 * x, np.where(x < 20, 0.01 * x**2, 0.1 * x**2)], axis=-1)
+    bent = strongly_bent(flow, 2)[4]
+    assert not bent[:16].any()
+    assert bent[18:].all()
+    assert not strongly_bent(flow, 0).any()
 
 
 def test_without_a_margin_every_pixel_counts():
