@@ -40,13 +40,6 @@ def endpoint_error(predicted: np.ndarray, truth: np.ndarray, valid: np.ndarray) 
     return np.hypot(*(p - g).T)
 
 
-def flow_outliers(predicted: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> float:
-    """Fl: share of valid pixels whose flow is off by more than 3 px and 5 % of its length."""
-    error = endpoint_error(predicted, truth, valid)
-    length = np.hypot(*np.asarray(truth, float)[valid].T)
-    return float(((error > 3.0) & (error > 0.05 * length)).mean())
-
-
 def mask_iou(predicted: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> float:
     """Intersection over union of two boolean masks, J; 1 where both are empty, as in DAVIS."""
     p, g = _select(predicted, truth, valid, bool)

@@ -36,6 +36,8 @@ class RunReport:
     def failures(self) -> list[str]:
         """What must not be, in words: limits that are broken, images that are unaccounted for."""
         found = [_line(c) for c in self.checks if not c.passed] if self.enforced else []
+        if self.enforced and not self.checks:
+            found.append(f'nothing was compared with the truth: {self.no_checks}')
         found += [f'{camera}: {fault}' for camera, fault in unaccounted(self.run).items()]
         if self.run['exit_code'] != 0:
             found.append(f'the node ended with code {self.run["exit_code"]}')

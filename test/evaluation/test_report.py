@@ -100,7 +100,13 @@ def test_images_that_are_not_accounted_for_fail(run):
 
 
 def test_a_node_that_did_not_end_well_fails(run):
-    assert report(run | {'exit_code': -9}).failures == ['the node ended with code -9']
+    assert report(run | {'exit_code': -9}, KEPT).failures == ['the node ended with code -9']
+
+
+def test_truth_that_was_compared_with_nothing_fails(run):
+    (failure,) = report(run).failures
+    assert 'nobody asked' in failure
+    assert report(run, enforced=False).failures == []
 
 
 def test_untrained_weights_without_scale_are_said_so(run):
