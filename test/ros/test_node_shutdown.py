@@ -60,7 +60,7 @@ def test_a_dozen_signals_in_the_middle_of_inference(recording, images, params):
         try:
             cameras = Cameras(bench, recording, images)
             depth = bench.listen(Image, 'front/depth/image_rect')
-            for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM) * 2:
+            for number in (*[signal.SIGINT] * 5, signal.SIGTERM):
                 stop_while_inferring(bench, cameras, params, number)
             assert not depth, 'inference ended before the signal came'
         finally:
