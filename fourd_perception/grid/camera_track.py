@@ -107,10 +107,11 @@ class CameraTrack:
         self._measure()
 
     def _measure(self) -> None:
-        # The low median: of two intervals, one of them over a gap, it takes the true one.
+        # The low median: of two intervals, one of them over a gap, it takes the true one. A single
+        # one says nothing: a stray frame of the round before would keep a camera alive for long.
         stamps = list(self.stamps)
         intervals = [b - a for a, b in zip(stamps, stamps[1:])]
-        self.period = median_low(intervals) if intervals else None
+        self.period = median_low(intervals) if len(intervals) > 1 else None
         self.tolerance = round(self.settings.slop * NANOSECONDS)
         self.timeout = round(self.settings.camera_timeout * NANOSECONDS)
         if self.period is not None:

@@ -107,6 +107,7 @@ class Synchroniser:
             self._refuse(track, Outcome.DUPLICATE)
         elif track.newest is not None and frame.stamp < track.newest:
             self._refuse(track, Outcome.LATE)
+            self._drop_hopeless(track)
         else:
             self._accept(track, frame)
         self._close_complete()
@@ -254,12 +255,7 @@ class Synchroniser:
                 self._drop_hopeless(track)
 
     def _drop_hopeless(self, track: CameraTrack) -> None:
-        """Count out waiting frames that no slice will take, and those that have waited too long.
-
-        Too long by the camera's own stamps, should the clock stand still: until a silent
-        reference would be dead. Left alone they could meet the same stamps again in the next
-        round of a looped bag.
-        """
+        """Count out waiting frames that no slice will take, and those not worth the wait."""
         kept = [frame for frame in track.waiting if self._has_hope(track, frame)][-MAX_WAITING:]
         dropped = len(track.waiting) - len(kept)
         if dropped:
@@ -268,9 +264,18 @@ class Synchroniser:
             self._ledger.settle(track.name, Outcome.UNMATCHED, dropped)
 
     def _has_hope(self, track: CameraTrack, frame: Frame) -> bool:
+        """Whether a slice has a place for the frame or may come to have one.
+
+        Frames ahead of all references do not wait for ever, or they meet the same stamps again in
+        the next round of a looped bag: not after the death of their camera; not after the first
+        sign of a jump; not longer, by the camera's own stamps, than a silent reference lives,
+        for the clock may stand still.
+        """
         place = self._open.place(track, frame.stamp, self._reference)
-        recent = track.newest is not None and track.newest - frame.stamp <= track.timeout
-        return place is Place.OPEN or (place is Place.LATER and track.alive and recent)
+        if place is not Place.LATER:
+            return place is Place.OPEN
+        steady = track.alive and track.far_behind is None
+        return steady and track.stamps[-1] - frame.stamp <= track.timeout
 
     # Slices.
 

@@ -250,7 +250,7 @@ def test_a_slow_camera_is_not_dead_between_its_frames():
         rig.send('a', k)
         if k % 1000 == 0:
             rig.send('b', k)
-    assert rig.kinds == ['dead b', 'alive b'], 'once, before its period is known'
+    assert rig.kinds == ['dead b', 'alive b'] * 2, 'only until its period is known'
 
 
 def test_a_silent_reference_hands_over_and_takes_the_role_back():
@@ -407,6 +407,16 @@ def test_a_jump_empties_what_was_buffered():
     assert rig.seen == []
     assert rig.counts('a') == {'received': 4, 'late': 1, 'jump': 2, 'pending': 1}
     assert rig.counts('b') == {'received': 3, 'jump': 3}
+
+
+def test_the_first_sign_of_a_jump_ends_the_wait_of_frames_ahead():
+    """Left waiting, the frame of one round would meet the same stamp in the next one."""
+    rig = Rig('ab')
+    rig.trigger('ab', [0])
+    rig.send('b', 800, at=100)
+    assert rig.counts('b') == {'received': 2, 'pending': 2}
+    rig.send('b', 200)
+    assert rig.counts('b') == {'received': 3, 'late': 1, 'unmatched': 1, 'pending': 1}
 
 
 def test_one_stamp_far_behind_is_late_and_so_is_its_copy():

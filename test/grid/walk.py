@@ -183,7 +183,7 @@ def triggers_in_time(plan: StreamPlan, stream: list[Arrival]) -> set[int]:
     timeout = round(plan.settings.timeout * SECOND)
     camera_timeout = round(plan.settings.camera_timeout * SECOND)
     heard = dict.fromkeys(plan.names, stream[0].now)
-    alive_since = dict(heard)
+    alive_since = dict.fromkeys(plan.names, stream[0].now - 1)
     histories = {name: StampHistory(plan.settings.slop) for name in plan.names}
     arrived: dict[int, dict[str, int]] = defaultdict(dict)
     nows: dict[str, list[int]] = defaultdict(list)
@@ -198,7 +198,7 @@ def triggers_in_time(plan: StreamPlan, stream: list[Arrival]) -> set[int]:
         nows[frame.camera].append(now)
         times = arrived[frame.payload.trigger]
         first = min(times.values(), default=now)
-        if tells_apart(plan, history.tolerance) and alive_since[frame.camera] <= first:
+        if tells_apart(plan, history.tolerance) and alive_since[frame.camera] < first:
             times[frame.camera] = now
 
     def in_time(first: int, last: int) -> bool:
@@ -215,13 +215,16 @@ def triggers_in_time(plan: StreamPlan, stream: list[Arrival]) -> set[int]:
 def check_full_slices(plan: StreamPlan, walk: Walk) -> int:
     """A full slice of every trigger in time, and how many there were.
 
-    Where a clock was wrong or time jumped this holds again towards the end of the calm.
+    Where a clock was wrong, time jumped, or the rig is too fast for the slop and frames are lost,
+    this holds again towards the end of the calm.
     """
     if plan.trigger is None:
         return 0
     stream = arrivals(plan)
     full = {s.frame(s.reference).payload.trigger for s in walk.slices if len(s) == len(s.cameras)}
-    if walk.jumps or plan.loop or plan.clock_fault or not plan.truthful:
+    slop = round(plan.settings.slop * SECOND)
+    disturbed = walk.jumps or plan.loop or plan.clock_fault or not tells_apart(plan, slop)
+    if disturbed:
         stream = [a for a in stream if a.frame.payload.time >= plan.chaos]
         last = plan.end - 3 * plan.period - 300 * MS
         due = {t for t in triggers_in_time(plan, stream) if t * plan.trigger > last}
