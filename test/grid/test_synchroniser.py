@@ -419,6 +419,15 @@ def test_the_first_sign_of_a_jump_ends_the_wait_of_frames_ahead():
     assert rig.counts('b') == {'received': 3, 'late': 1, 'unmatched': 1, 'pending': 1}
 
 
+def test_a_very_late_copy_ends_no_wait():
+    rig = Rig('ab')
+    rig.trigger('ab', range(0, 1000, 100))
+    rig.send('b', 1000)
+    rig.send('b', 300, at=1001)
+    rig.send('a', 1000, at=1002)
+    assert rig.seen[-1] == (1000, 'Ab')
+
+
 def test_one_stamp_far_behind_is_late_and_so_is_its_copy():
     rig = Rig('ab')
     rig.trigger('ab', [5000])
