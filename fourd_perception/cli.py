@@ -123,7 +123,7 @@ def replay(args: argparse.Namespace) -> int:
     try:
         with Progress('replaying') as progress:
             run = replaying.replay(
-                settings, print, lambda share, n: progress.show(share, f'{n} slices inferred')
+                settings, lambda share, n: progress.show(share, f'{n} slices inferred')
             )
     except ReplayError as error:
         print(f'fourd-perception: {error}', file=sys.stderr)
@@ -229,8 +229,8 @@ def _add_replay(verbs: Any) -> None:
         type=_rate_or_auto,
         default=1.0,
         metavar='X',
-        help='seconds of the recording per second (1.0), or auto: as slow as it takes for 20 '
-        'slices to be inferred',
+        help='seconds of the recording per second (1.0), or auto: so slowly, as it goes, that 20 '
+        'slices or more are inferred',
     )
     add('--loop', type=_count, default=1, metavar='N', help='passes; the clock jumps back (1)')
     add('--params', type=Path, metavar='FILE', help='ROS parameter file for the node')

@@ -30,6 +30,12 @@ class NodeStatus:
         return sum(int(value) for value in found if value is not None)
 
     @property
+    def seconds_per_slice(self) -> float | None:
+        """Mean duration of the newest inferences, publishing included; None before the first."""
+        found = [s['values'].get('total (ms)') for s in self.statuses.values()]
+        return next((float(value) / 1e3 for value in found if value is not None), None)
+
+    @property
     def errors(self) -> list[str]:
         """Messages of all statuses with level ERROR, each with the status's name."""
         return [

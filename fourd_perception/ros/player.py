@@ -87,6 +87,11 @@ class Player:
         """Let the time of the bag run from now on."""
         self._anchor = (time.monotonic_ns(), self.now)
 
+    def change_rate(self, rate: float) -> None:
+        """Go on at another rate."""
+        self._rate = rate
+        self._anchor = (time.monotonic_ns(), self.now)
+
     def step(self) -> float:
         """Publish what is due; seconds until the next call is worth while."""
         begin = time.monotonic()

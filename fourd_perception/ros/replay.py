@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 import os
 from pathlib import Path
-import shutil
+import time
 from typing import Any
 
-from fourd_perception.ros.process import node_environment
+from fourd_perception.bag.reader import BagReader
+from fourd_perception.bag.writer import BagWriter
+from fourd_perception.ros.process import node_environment, NodeProcess
 from fourd_perception.ros.replay_run import ReplayRun
-from fourd_perception.ros.replay_session import Progress, replay_once, ReplayError
-
-WANTED_SLICES = 20
-MOST_ATTEMPTS = 5
-# How many more slices an attempt aims at than are wanted: latency varies.
-MARGIN = 1.3
+from fourd_perception.ros.replay_session import Progress, ReplaySession
+from fourd_perception.ros.settings import Settings
+import rclpy
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class ReplaySettings:
     bag:    recording with images, CameraInfo and TF
     out:    folder for `bag/` (the outputs), `run.yaml` and `node.log`
     params: parameters of the node by dotted name, `cameras` among them
-    rate:   seconds of the recording per second; None slows down until enough slices (20, or all
-            that there are) are inferred
+    rate:   seconds of the recording per second; None goes as slowly as it takes for 20 slices (or
+            all that there are) to be inferred
     loops:  passes over the recording; the clock jumps back between them
     """
 
@@ -38,35 +40,55 @@ class ReplaySettings:
     loops: int = 1
 
 
-def replay(settings: ReplaySettings, say: Callable[[str], None], progress: Progress) -> ReplayRun:
+def replay(settings: ReplaySettings, progress: Progress) -> ReplayRun:
     """Replay a recording, write `run.yaml`, and return what happened.
 
-    say: takes lines for the user; progress: share played (0-1) and slices inferred so far.
-    Raises FileExistsError when `out` holds a replay already, ReplayError when the node does not
-    come up, ends by itself, or stays too slow.
+    progress: takes the share played (0-1) and the slices inferred so far
+    Ctrl-C ends it early and still leaves a whole recording. Raises FileExistsError when `out`
+    holds a replay already, ReplayError when the node does not come up or ends by itself.
     """
-    domain_id = int(os.environ.get('ROS_DOMAIN_ID') or 0)
-    os.environ.update(node_environment(domain_id))
+    begin = time.monotonic()
     outputs = settings.out / 'bag'
     if outputs.exists():
         raise FileExistsError(f'{outputs} exists; choose another --out, or remove what is there')
-    settings.out.mkdir(parents=True, exist_ok=True)
-    rate = settings.rate or 1.0
-    for _ in range(MOST_ATTEMPTS):
-        run = replay_once(
-            settings.bag, settings.out, settings.params, rate, settings.loops, domain_id, progress
+    domain_id = int(os.environ.get('ROS_DOMAIN_ID') or 0)
+    os.environ.update(node_environment(domain_id))
+    params = {**settings.params, 'use_sim_time': True}
+    interrupted = False
+    with BagReader(settings.bag) as bag, _rclpy_node() as node:
+        settings.out.mkdir(parents=True, exist_ok=True)
+        process = NodeProcess(params, domain_id, log_path=settings.out / 'node.log')
+        with BagWriter(outputs) as writer:
+            session = ReplaySession(
+                bag,
+                node,
+                writer,
+                process,
+                Settings.from_values(params),
+                settings.rate,
+                settings.loops,
+            )
+            try:
+                with process:
+                    session.play(progress)
+            except KeyboardInterrupt:
+                interrupted = True
+            session.recorder.drain()
+        run = session.result(time.monotonic() - begin, interrupted)
+    run.write(settings.out / 'run.yaml')
+    return run
+
+
+@contextmanager
+def _rclpy_node() -> Iterator[Node]:
+    """A node without services or logging of its own; Ctrl-C stays a KeyboardInterrupt."""
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        yield rclpy.create_node(
+            'fourd_perception_replay',
+            use_global_arguments=False,
+            start_parameter_services=False,
+            enable_rosout=False,
         )
-        run.write(settings.out / 'run.yaml')
-        wanted = min(WANTED_SLICES, run.slices_available)
-        if settings.rate is not None or run.interrupted or run.slices >= wanted:
-            return run
-        rate *= max(run.slices, 1) / (MARGIN * wanted)
-        say(
-            f'{run.slices} of {run.slices_available} slices were inferred at rate '
-            f'{run.rate:.3g}; once more at rate {rate:.3g}, for {wanted}'
-        )
-        shutil.rmtree(outputs)
-    raise ReplayError(
-        f'after {MOST_ATTEMPTS} attempts, the last at rate {run.rate:.3g}, fewer than {wanted} '
-        f'slices were inferred ({run.slices}); see {settings.out / "node.log"}'
-    )
+    finally:
+        rclpy.shutdown()

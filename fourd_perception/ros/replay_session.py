@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 import time
 from typing import Any
 
@@ -20,13 +18,12 @@ from fourd_perception.ros.recorder import Recorder
 from fourd_perception.ros.replay_run import latency_of, ReplayRun, TopicRecord
 from fourd_perception.ros.settings import knobs, Settings
 from fourd_perception.wire.topics import scene_topics
-import rclpy
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 
 NODE_NAME = '/fourd_perception'
 DIAGNOSTICS = '/diagnostics'
 TF_TOPICS = ('/tf', '/tf_static')
+WANTED_SLICES = 20
 # Loading of large weights included.
 READY_SECONDS = 120.0
 SETTLE_SECONDS = 0.5
@@ -38,6 +35,11 @@ LOOK_SECONDS = 0.25
 # The node has drained when nothing is pending, and no output came for so long.
 QUIET_SECONDS = 1.5
 LONGEST_DRAIN_SECONDS = 60.0
+# Automatic rate: what an inference is taken to last before the first has been, how much more time
+# than inferences need they get, and the slowest rate.
+FIRST_GUESS_SECONDS = 0.5
+MARGIN = 1.3
+SLOWEST = 0.005
 
 Progress = Callable[[float, int], None]
 
@@ -59,16 +61,18 @@ class ReplaySession:
         writer: BagWriter,
         process: NodeProcess,
         settings: Settings,
-        rate: float,
+        rate: float | None,
         loops: int,
     ) -> None:
         self._bag, self._process, self._settings = bag, process, settings
         self._rate, self._loops = rate, loops
+        self._span = loops * max(bag.end - bag.start, 1) / 1e9
+        self._played_seconds = 0.0
         self._images = [absolute(settings.image_topic_of(camera)) for camera in settings.cameras]
         infos = [absolute(settings.camera_info_topic_of(camera)) for camera in settings.cameras]
         # A camera without CameraInfo runs uncalibrated, and TF may be absent.
         others = [topic for topic in (*infos, *TF_TOPICS) if topic in bag.topics]
-        self.player = Player(node, bag, [*self._images, *others], rate, loops)
+        self.player = Player(node, bag, [*self._images, *others], rate or 1.0, loops)
         self.recorder = Recorder(node, NODE_NAME, writer, lambda: self.player.unrolled)
         self.recorder.on_message = self._heard
         self.status = NodeStatus()
@@ -85,11 +89,12 @@ class ReplaySession:
         self.player.announce()
         self._get_ready()
         self.player.start()
-        span = self._loops * max(self._bag.end - self._bag.start, 1)
-        begin = self.player.unrolled
+        begin, started = self.player.unrolled, time.monotonic()
         while not self.player.finished:
-            self._turn()
-            progress((self.player.unrolled - begin) / span, self.slices)
+            share = (self.player.unrolled - begin) / 1e9 / self._span
+            self._turn(share)
+            progress(share, self.slices)
+        self._played_seconds = time.monotonic() - started
         self._drain()
         progress(1.0, self.slices)
 
@@ -97,6 +102,11 @@ class ReplaySession:
     def slices(self) -> int:
         """Slices that the node says it has inferred."""
         return self.status.total('inferred')
+
+    @property
+    def slices_wanted(self) -> int:
+        """Slices that an automatic rate waits for."""
+        return min(WANTED_SLICES, self.slices_available)
 
     @property
     def slices_available(self) -> int:
@@ -107,8 +117,8 @@ class ReplaySession:
         """What has happened, once the node has ended."""
         return ReplayRun(
             bag=str(self._bag.path),
-            parameters=plain_values(self._settings),
-            rate=self._rate,
+            parameters=_plain_values(self._settings),
+            rate=round(self._rate or self._span / max(self._played_seconds, 1e-3), 4),
             loops=self._loops,
             late=round(self.player.lateness, 4),
             played=self.player.published,
@@ -150,8 +160,11 @@ class ReplaySession:
             self.player.hold()
             time.sleep(0.05)
 
-    def _turn(self) -> None:
-        """One round of the loop: publish what is due, take what has come, look at the graph."""
+    def _turn(self, share: float = 1.0) -> None:
+        """One round of the loop: publish what is due, take what has come, look at the graph.
+
+        share: of the recording that has been played
+        """
         wait = self.player.step()
         now = time.monotonic()
         if now >= self._next_drain:
@@ -161,7 +174,17 @@ class ReplaySession:
             self._next_look = now + LOOK_SECONDS
             self.recorder.discover()
             self._check_alive()
+            if self._rate is None:
+                self._keep_pace(share)
         time.sleep(max(0.0, min(wait, DRAIN_SECONDS)))
+
+    def _keep_pace(self, share: float) -> None:
+        """Let the rest of the recording last as long as the slices still wanted take."""
+        missing = self.slices_wanted - self.slices
+        if missing > 0:
+            seconds = self.status.seconds_per_slice or FIRST_GUESS_SECONDS
+            rate = (1.0 - share) * self._span / (MARGIN * missing * seconds)
+            self.player.change_rate(min(max(rate, SLOWEST), 1.0))
 
     def _drain(self) -> None:
         """Let the clock run on until nothing is pending and no more output comes.
@@ -198,56 +221,7 @@ class ReplaySession:
             self._latencies[first] = max(seconds, self._latencies.get(first, 0.0))
 
 
-def replay_once(
-    bag_path: Path,
-    out: Path,
-    params: Mapping[str, Any],
-    rate: float,
-    loops: int,
-    domain_id: int,
-    progress: Progress,
-) -> ReplayRun:
-    """Replay a recording once into `out`.
-
-    Ctrl-C ends it early and still leaves a whole recording. Raises ReplayError when the node does
-    not come up or ends by itself.
-    """
-    begin = time.monotonic()
-    interrupted = False
-    params = {**params, 'use_sim_time': True}
-    with (
-        BagReader(bag_path) as bag,
-        _rclpy_node() as node,
-        BagWriter(out / 'bag') as writer,
-    ):
-        process = NodeProcess(params, domain_id, log_path=out / 'node.log')
-        settings = Settings.from_values(params)
-        session = ReplaySession(bag, node, writer, process, settings, rate, loops)
-        try:
-            with process:
-                session.play(progress)
-        except KeyboardInterrupt:
-            interrupted = True
-        session.recorder.drain()
-        return session.result(time.monotonic() - begin, interrupted)
-
-
-def plain_values(settings: Settings) -> dict[str, Any]:
+def _plain_values(settings: Settings) -> dict[str, Any]:
     """Every parameter by its dotted name, tuples as lists."""
     values = {knob.name: getattr(settings, field) for field, knob in knobs()}
     return {n: list(v) if isinstance(v, tuple) else v for n, v in values.items()}
-
-
-@contextmanager
-def _rclpy_node() -> Iterator[Node]:
-    """A node without services or logging of its own; Ctrl-C stays a KeyboardInterrupt."""
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    try:
-        yield rclpy.create_node(
-            'fourd_perception_replay',
-            use_global_arguments=False,
-            start_parameter_services=False,
-            enable_rosout=False,
-        )
-    finally:
-        rclpy.shutdown()
