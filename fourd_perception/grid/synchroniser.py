@@ -107,7 +107,6 @@ class Synchroniser:
             self._refuse(track, Outcome.DUPLICATE)
         elif track.newest is not None and frame.stamp < track.newest:
             self._refuse(track, Outcome.LATE)
-            self._drop_hopeless(track)
         else:
             self._accept(track, frame)
         self._close_complete()
@@ -267,17 +266,13 @@ class Synchroniser:
         """Whether a slice has a place for the frame or may come to have one.
 
         Frames ahead of all references do not wait for ever, or they meet the same stamps again in
-        the next round of a looped bag: not after the death of their camera; not longer, by the
-        camera's own stamps, than a silent reference lives, for the clock may stand still; and
-        after the first sign of a jump not where they are as far ahead as that.
+        the next round of a looped bag: not after the death of their camera; and, for the clock
+        may stand still, not longer by the camera's own stamps than a silent reference lives.
         """
         place = self._open.place(track, frame.stamp, self._reference)
         if place is not Place.LATER:
             return place is Place.OPEN
-        newest = self._open.newest_stamp
-        ahead = frame.stamp - newest if newest is not None else 0
-        jumps = track.far_behind is not None and ahead > self._jump_threshold
-        return track.alive and track.stamps[-1] - frame.stamp <= track.timeout and not jumps
+        return track.alive and track.stamps[-1] - frame.stamp <= track.timeout
 
     # Slices.
 

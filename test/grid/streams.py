@@ -110,8 +110,11 @@ def random_plan(rng: Random) -> StreamPlan:
     triggered = rng.random() < 0.6
     trigger = rng.choice([8, 16, 33, 33, 50, 50, 100, 100, 200]) * MS if triggered else None
     chaos = rng.choice([300, 1000, 2500]) * MS
-    loop = rng.choice([None, None, None, rng.randint(1300, 1700) * MS])
-    if loop is not None:
+    loop = None
+    if rng.random() < 0.25:
+        # Long enough for each camera to show the jump: two frames far behind in every round.
+        slowest = 3 * trigger if trigger else 333 * MS
+        loop = SECOND + 4 * slowest + rng.randint(0, 400) * MS
         chaos = 5 * loop // 2
     wild = rng.random() < 0.3
     # A fast rig sends very many frames in the time that a death takes: fewer cameras for it.

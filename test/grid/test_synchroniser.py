@@ -409,16 +409,6 @@ def test_a_jump_empties_what_was_buffered():
     assert rig.counts('b') == {'received': 3, 'jump': 3}
 
 
-def test_the_first_sign_of_a_jump_ends_the_wait_of_frames_ahead():
-    """Left waiting, the frame of one round would meet the same stamp in the next one."""
-    rig = Rig('ab')
-    rig.trigger('ab', [0])
-    rig.send('b', 800, at=100)
-    assert rig.counts('b') == {'received': 2, 'pending': 2}
-    rig.send('b', 200)
-    assert rig.counts('b') == {'received': 3, 'late': 1, 'unmatched': 1, 'pending': 1}
-
-
 def test_a_very_late_copy_ends_no_wait():
     rig = Rig('ab')
     rig.trigger('ab', range(0, 1000, 100))
