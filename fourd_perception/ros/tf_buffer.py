@@ -7,7 +7,6 @@ from threading import Lock
 
 from fourd_perception.geometry.transform_tree import TransformError, TransformTree
 from fourd_perception.wire.transforms import Edge
-import numpy as np
 
 SENT = 256  # own transforms remembered until they come back
 
@@ -49,13 +48,6 @@ class TfBuffer:
         self.fault = ''
         for edge in self._static.values():
             self._set(edge, static=True)
-
-    def find(self, target: str, source: str, stamp: int | None) -> np.ndarray | None:
-        """target_from_source [4, 4], or None where TF does not tell."""
-        try:
-            return self.tree.lookup(target, source, stamp)
-        except TransformError:
-            return None
 
     def _is_own(self, edge: Edge) -> bool:
         # By value: another broadcaster, or a recording of ours, may use the same two names.

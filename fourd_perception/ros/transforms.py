@@ -46,6 +46,7 @@ class Transforms:
         self._planned = planned
         self._first_slice: float | None = None
         self._silent = silent
+        self._planned_for: dict[str, str] = {}
         self._sent: dict[str, int] = {}
 
     def restart(self) -> None:
@@ -69,7 +70,7 @@ class Transforms:
 
     def edges(self, update: SceneUpdate) -> list[Edge]:
         """What to broadcast of an update: nothing twice, nothing that belongs to others."""
-        self._replan(update)
+        self._replan()
         if self.plan is None:
             return []
         try:
@@ -84,19 +85,22 @@ class Transforms:
         self._buffer.sending(fresh)
         return fresh
 
-    def _replan(self, update: SceneUpdate) -> None:
+    def _replan(self) -> None:
+        known = (c.camera for c in self._calibrations.values() if c.camera is not None)
+        frames = {camera.name: camera.frame_id for camera in known}
         if self.plan is None:
-            if self._settings.tf_mode == 'auto' and self._waiting():
+            # These two modes depend on what TF has yet to tell.
+            if self._settings.tf_mode in ('auto', 'odom') and self._waiting():
                 return
-            frames = {name: camera.input.frame_id for name, camera in update.cameras.items()}
-            new = plan_tf(self._settings, frames, self._buffer.tree)
+            new: TfPlan | None = plan_tf(self._settings, frames, self._buffer.tree)
+        elif self.plan.mode == 'cameras' and frames != self._planned_for:
+            # A camera that came later hangs below the world like the others, if it may.
+            new = plan_tf(replace(self._settings, tf_mode='cameras'), frames, self._buffer.tree)
         else:
-            stopped = conflict(self.plan, self._settings, self._buffer.tree)
-            if stopped is None:
-                return
-            new = stopped
-        self.plan = new
-        self._planned(new)
+            new = conflict(self.plan, self._settings, self._buffer.tree)
+        if new is not None:
+            self.plan, self._planned_for = new, frames
+            self._planned(new)
 
     def _waiting(self) -> bool:
         started = self._first_slice

@@ -1,5 +1,7 @@
 """TF in, TF out: scale and base from the rig, and never a second parent."""
 
+import time
+
 from fourd_perception.wire.transforms import Edge, edges_of, tf_message
 from node_bench import Cameras, TYPES, wait_until
 import numpy as np
@@ -17,6 +19,13 @@ def listen_to_tf(bench):
 def edges(messages):
     """All transforms of TF messages."""
     return [edge for message in messages for edge in edges_of(message)]
+
+
+def let_tf_wait_pass(bench, cameras):
+    """Send the first instant, and wait until TF has had its time to tell of the cameras."""
+    cameras.send(0)
+    wait_until(lambda: int(bench.values('camera front').get('overwritten', 0)), 'a slice in vain')
+    time.sleep(0.5)
 
 
 def test_the_base_moves_in_the_world_as_it_did_in_truth(bench, cameras, start_node):
@@ -83,8 +92,10 @@ def test_a_rig_unknown_to_tf_has_no_scale_and_says_so(bench, recording, images, 
     points = bench.listen(PointCloud2, 'points')
     tf = listen_to_tf(bench)
     cameras.connect()
-    cameras.play(range(4))
-    cameras.play(range(4, 7), mask)
+    let_tf_wait_pass(bench, cameras)
+    cameras.send(1)  # masks begin with the second slice
+    wait_until(lambda: bench.values('inference').get('inferred') == '1', 'the first slice')
+    cameras.play(range(2, 5), mask)
     assert not points
     assert not edges(tf)
     bench.forget_status()
@@ -102,11 +113,48 @@ def test_unscaled_cameras_hang_below_the_world_when_asked_for(
     cameras = Cameras(bench, recording, images, posed=[])
     tf = listen_to_tf(bench)
     cameras.connect()
-    cameras.play(range(4))
-    cameras.play(range(4, 8), tf)
+    let_tf_wait_pass(bench, cameras)
+    cameras.play(range(1, 5), tf)
     assert {(edge.parent, edge.child) for edge in edges(tf)} == {
         ('fourd_world', camera.frame_id) for camera in recording.cameras.values()
     }
+
+
+def test_a_camera_that_comes_later_hangs_below_the_world_as_well(
+    bench, recording, images, start_node
+):
+    start_node(allow_unscaled=True, sync_timeout=0.2, camera_timeout=0.5)
+    cameras = Cameras(bench, recording, images, posed=[])
+    tf = listen_to_tf(bench)
+    cameras.connect()
+    cameras.silent = {'left'}
+    let_tf_wait_pass(bench, cameras)
+    cameras.play(range(1, 4), tf)
+    late = recording.cameras['left'].frame_id
+    assert late not in {edge.child for edge in edges(tf)}
+    cameras.silent = set()
+    cameras.play(range(4, 8), tf)
+    wait_until(lambda: late in {edge.child for edge in edges(tf)}, f'a transform of {late}')
+    assert {edge.parent for edge in edges(tf)} == {'fourd_world'}
+
+
+def test_an_odometry_asked_for_is_waited_for(bench, cameras, start_node):
+    """Before it has spoken, base looks like a root, and would be given a second parent."""
+    start_node(tf__mode='odom', tf__wait=2.0)
+    tf, depth = listen_to_tf(bench), bench.listen(Image, 'front/depth/image_rect')
+    odom = bench.node.create_publisher(TFMessage, '/tf', 10)
+    cameras.connect()
+    cameras.play([0], depth)
+    truth = cameras.recording
+    for k in range(1, 12):
+        stamp = truth.stamps('front')[k]
+        odom.publish(
+            tf_message(TYPES, [Edge('odom', 'base_link', truth.world_from_base(stamp), stamp)])
+        )
+        time.sleep(0.2)
+        cameras.play([k], depth)
+    ours = [edge for edge in edges(tf) if edge.parent == 'fourd_world']
+    assert {edge.child for edge in ours} == {'odom'}
 
 
 def test_cameras_of_a_laboratory_live_in_its_frame(bench, recording, images, start_node):
