@@ -67,7 +67,8 @@ def stamped_pose(update: SceneUpdate) -> StampedPose | None:
     """Pose of the base (or reference camera): `previous` of the next `scene_messages`."""
     if update.world_from_base is None:
         return None
-    return StampedPose(update.slice.stamp, update.world_from_base, update.covariance)
+    body = '' if update.rig_known else update.slice.reference
+    return StampedPose(update.slice.stamp, update.world_from_base, update.covariance, body)
 
 
 def body_frame(update: SceneUpdate, settings: WireSettings) -> str:

@@ -31,11 +31,15 @@ class Edge:
 
 @dataclass(frozen=True, eq=False)
 class StampedPose:
-    """A pose [4, 4] in metres at `stamp` (ns), with its covariance [6, 6] where known."""
+    """A pose [4, 4] in metres at `stamp` (ns), with its covariance [6, 6] where known.
+
+    body: camera that has this pose where no base is known, for poses of two bodies tell no motion
+    """
 
     stamp: int
     world_from_base: np.ndarray
     covariance: np.ndarray | None = None
+    body: str = ''
 
 
 def edges_of(tf_message: Any) -> list[Edge]:
@@ -99,13 +103,13 @@ def odometry_message(
     pose: StampedPose,
     previous: StampedPose | None,
 ) -> Any:
-    """nav_msgs/Odometry: pose in `world`, twist in `child` from the motion since `previous`.
+    """nav_msgs/Odometry: pose in `world`, twist in `child` since `previous` of the same body.
 
     Unknown covariances (none given; the twist without a previous pose) get 1e6 on the diagonal,
     which no filter takes for knowledge.
     """
     twist, twist_covariance = np.zeros(6), None
-    if previous is not None and pose.stamp > previous.stamp:
+    if previous is not None and previous.body == pose.body and pose.stamp > previous.stamp:
         seconds = (pose.stamp - previous.stamp) / SECOND
         twist = body_twist(previous.world_from_base, pose.world_from_base, seconds)
         twist_covariance = _twist_covariance(previous, pose, seconds)

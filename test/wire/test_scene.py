@@ -11,7 +11,7 @@ from fourd_perception.wire.scene import scene_messages, stamped_pose
 from fourd_perception.wire.settings import WireSettings
 from fourd_perception.wire.stamps import nanoseconds, stamp_of
 from fourd_perception.wire.topics import scene_topics
-from fourd_perception.wire.transforms import pose_matrix
+from fourd_perception.wire.transforms import pose_matrix, StampedPose
 import numpy as np
 import pytest
 
@@ -153,6 +153,21 @@ def test_the_twist_comes_from_the_pose_before(update):
     )
     (odometry,) = stream
     assert odometry.message.twist.twist.linear.x == pytest.approx(2.0)
+
+
+def test_a_new_reference_camera_does_not_leap_from_the_place_of_the_old_one(update):
+    without_rig = replace(update, rig_known=False)
+    before = StampedPose(update.slice.stamp - 250_000_000, np.eye(4))
+    for body, speed in (('front', 2.0), ('left/rear', 0.0)):
+        (odometry,) = scene_messages(
+            without_rig,
+            frozenset({Output.ODOMETRY}),
+            WireSettings(),
+            BagTypes(),
+            {},
+            replace(before, body=body),
+        )
+        assert odometry.message.twist.twist.linear.x == pytest.approx(speed)
 
 
 def test_settings_that_mean_nothing_are_refused():
