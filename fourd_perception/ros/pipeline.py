@@ -164,8 +164,8 @@ class Pipeline:
         """Send an update off; seconds per stage are added."""
         if update.world_reset:
             self._log.warning(f'the world begins anew: {update.world_reset}')
-        for warning in update.warnings:
-            self._log.warning(warning, throttle_duration_sec=30.0)
+        if update.warnings:  # in one line, for rclpy throttles by place and not by text
+            self._log.warning('; '.join(update.warnings), throttle_duration_sec=30.0)
         self.scene.publish(update, wanted, seconds)
 
     def restart(self) -> None:
@@ -179,8 +179,9 @@ class Pipeline:
         self.refused[frame.camera] = reason
 
     def fail(self, error: Exception) -> None:
-        """Tell of an error that nobody expected."""
-        self._log.error(f'a slice is lost: {"".join(traceback.format_exception(error))}')
+        """Tell of an error that nobody expected; it may come with every slice."""
+        text = ''.join(traceback.format_exception(error))
+        self._log.error(f'a slice is lost: {text}', throttle_duration_sec=10.0)
 
     def _tell_of_cameras(self, inputs: Inputs) -> None:
         """Log why a camera cannot be used, once per reason; publishers get time to appear."""

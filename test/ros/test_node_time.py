@@ -4,7 +4,7 @@ from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Path
 from node_bench import Cameras, wait_until
 import numpy as np
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
 BEST_EFFORT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -119,6 +119,26 @@ def test_the_reader_takes_the_reliability_that_the_publisher_offers(
     )
     exact.connect()
     exact.play(range(2, 4), depth)
+
+
+def test_every_quality_of_service_can_be_overridden(bench, recording, images, start_node):
+    given = {
+        '/front/image_rect.subscription.reliability': 'best_effort',
+        '/front/depth/image_rect.publisher.reliability': 'best_effort',
+        '/front/depth/image_rect.publisher.durability': 'transient_local',
+    }
+    start_node(**{f'qos_overrides.{name}': value for name, value in given.items()})
+    Cameras(bench, recording, images).connect()
+    (reader,) = bench.node.get_subscriptions_info_by_topic('/front/image_rect')
+    assert reader.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT, (
+        'the writer is reliable'
+    )
+    (writer,) = bench.node.get_publishers_info_by_topic('/front/depth/image_rect')
+    assert writer.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+    assert writer.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+    (other,) = bench.node.get_publishers_info_by_topic('/left/depth/image_rect')
+    assert other.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+    assert other.qos_profile.durability == DurabilityPolicy.VOLATILE
 
 
 def test_images_without_calibration_give_masks_only(bench, recording, images, start_node):
