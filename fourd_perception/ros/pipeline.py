@@ -94,7 +94,9 @@ class Pipeline:
         self.scene = SceneOutput(settings, self.outputs, self.transforms)
 
     def activate(self) -> None:
-        """Subscribe and begin to infer."""
+        """Subscribe and begin to infer, in a new world: nobody knows what happened meanwhile."""
+        self.engine.reset()
+        self.scene.restart()
         self.inputs = Inputs(self._node, self.settings, self.intake, self.buffer)
         self.inference = InferenceThread(self.engine, self.intake, self, self.settings.max_rate)
         self._active_since = time.monotonic()

@@ -2,10 +2,12 @@
 
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
+from nav_msgs.msg import Path
 from node_bench import NODE, wait_until
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, SetParameters
 from sensor_msgs.msg import Image
+from tf2_msgs.msg import TFMessage
 
 ERROR = b'\x02'
 # What every node has, whatever its state.
@@ -57,6 +59,29 @@ def test_three_rounds_leave_no_publisher_behind(bench, cameras, start_node):
         wait_until(lambda: published(bench) == ALWAYS, f'only {ALWAYS} in round {each}')
         assert len(depth) == before + 1
     assert state_of(bench) == State.PRIMARY_STATE_UNCONFIGURED
+
+
+def test_every_activation_begins_anew(bench, cameras, start_node):
+    """Also where time went back meanwhile: no path and no stamp of before stands in the way."""
+    start_node(tf__mode='base')
+    path, tf = bench.listen(Path, 'path'), bench.listen(TFMessage, '/tf')
+    cameras.connect()
+    wait_until(lambda: bench.values('outputs').get('wanted') == 'path, tf', 'path and tf wanted')
+    cameras.play(range(3), path)
+    assert bench.transition('deactivate')
+    inputs = [
+        f'/{name}/{kind}' for name in cameras.images for kind in ('image_rect', 'camera_info')
+    ]
+    wait_until(lambda: not any(map(bench.node.count_subscribers, inputs)), 'nobody listening')
+    assert bench.transition('activate')
+    cameras.connect()
+    cameras.play(range(3), path)
+    assert [len(message.poses) for message in path] == [1, 2, 3, 1, 2, 3]
+    again = [message.header.stamp for message in cameras.images['front'][:3]]
+    wait_until(
+        lambda: [t.header.stamp for message in tf for t in message.transforms][-3:] == again,
+        'the transforms of the second round',
+    )
 
 
 def test_shut_down_for_good_it_still_tells_of_itself(bench, start_node):
