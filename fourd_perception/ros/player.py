@@ -88,9 +88,13 @@ class Player:
         self._anchor = (time.monotonic_ns(), self.now)
 
     def change_rate(self, rate: float) -> None:
-        """Go on at another rate."""
+        """Go on at another rate; a player that is behind does not hurry to catch up."""
+        wall, origin = self._anchor
+        now = time.monotonic_ns()
+        # Not from the last message: asked often, at a low rate, the next one would never come.
+        reached = origin + round((now - wall) * self._rate)
         self._rate = rate
-        self._anchor = (time.monotonic_ns(), self.now)
+        self._anchor = (now, min(reached, self._next[0]) if self._next else reached)
 
     def step(self) -> float:
         """Publish what is due; seconds until the next call is worth while."""

@@ -131,6 +131,17 @@ def test_the_clock_ticks_up_to_every_message_and_jumps_back_with_every_pass(node
             assert 0 <= stamp + 1_000 - now <= 10_000_000
 
 
+def test_a_low_rate_that_is_set_again_and_again_goes_on(nodes, bag):
+    player = Player(nodes[0], bag, [IMAGE])
+    player.start()
+    begin, started = player.now, time.monotonic()
+    while time.monotonic() < started + 1.0:
+        player.change_rate(0.1)  # one tick of the clock in five rounds
+        player.step()
+        time.sleep(0.02)
+    assert 0.08 < (player.now - begin) / 1e9 < 0.11
+
+
 def test_messages_that_never_came_are_counted(nodes, tmp_path):
     from sensor_msgs.msg import CameraInfo
 
