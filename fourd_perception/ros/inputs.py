@@ -69,7 +69,5 @@ class Inputs:
             self._node.destroy_subscription(subscription)
 
     def _transforms(self, static: bool, message: Any) -> None:
-        try:
-            self._buffer.receive(edges_of(message), static)
-        except ValueError as error:
-            self._buffer.fault = str(error)
+        refused: dict[str, str] = {}
+        self._buffer.receive(edges_of(message, refused), static, refused)

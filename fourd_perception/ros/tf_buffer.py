@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from threading import Lock
 
 from fourd_perception.geometry.transform_tree import TransformError, TransformTree
@@ -14,13 +15,12 @@ SENT = 256  # own transforms remembered until they come back
 class TfBuffer:
     """The transforms of others; our own, which come back over /tf, are kept out.
 
-    tree:  see `TransformTree`; it holds foreign transforms only
-    fault: the newest transform that could not be taken, and why; empty while there is none
+    tree: see `TransformTree`; it holds foreign transforms only
     """
 
     def __init__(self) -> None:
         self.tree = TransformTree()
-        self.fault = ''
+        self._faults: dict[str, str] = {}
         self._static: dict[str, Edge] = {}
         self._sent: deque[tuple[object, ...]] = deque(maxlen=SENT)
         self._lock = Lock()
@@ -30,14 +30,22 @@ class TfBuffer:
         with self._lock:
             self._sent.extend(_key(edge) for edge in edges)
 
-    def receive(self, edges: list[Edge], static: bool) -> None:
-        """Take the edges of one message."""
+    @property
+    def fault(self) -> str:
+        """Why transforms cannot be taken, until a good one of the same frame comes."""
+        return '; '.join(list(self._faults.values()))
+
+    def receive(
+        self, edges: list[Edge], static: bool, refused: Mapping[str, str] | None = None
+    ) -> None:
+        """Take the edges of one message; `refused`: the reasons for those that are none."""
         for edge in edges:
             if not static and self._is_own(edge):
                 continue
             if static:
                 self._static[edge.child] = edge
             self._set(edge, static)
+        self._faults |= refused or {}
 
     def restart(self) -> None:
         """Forget what time has moved: after a jump of the clock.
@@ -45,7 +53,7 @@ class TfBuffer:
         Static transforms stay: whoever publishes them does so once, and does not see the jump.
         """
         self.tree.clear()
-        self.fault = ''
+        self._faults.clear()
         for edge in self._static.values():
             self._set(edge, static=True)
 
@@ -62,7 +70,9 @@ class TfBuffer:
         try:
             self.tree.set(edge.parent, edge.child, edge.parent_from_child, edge.stamp, static)
         except TransformError as error:
-            self.fault = str(error)
+            self._faults[edge.child] = str(error)
+        else:
+            self._faults.pop(edge.child, None)
 
 
 def _key(edge: Edge) -> tuple[object, ...]:

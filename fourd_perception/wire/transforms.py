@@ -42,10 +42,11 @@ class StampedPose:
     body: str = ''
 
 
-def edges_of(tf_message: Any) -> list[Edge]:
+def edges_of(tf_message: Any, refused: dict[str, str] | None = None) -> list[Edge]:
     """Edges of a tf2_msgs/TFMessage; leading slashes of frame names are dropped, as tf2 does.
 
-    Raises ValueError, naming both frames, for a quaternion that is no rotation.
+    refused: where given, a quaternion that is no rotation drops that edge alone: its child frame
+             is put in here with the reason. Else it raises ValueError, naming both frames.
     """
     edges = []
     for message in tf_message.transforms:
@@ -53,7 +54,11 @@ def edges_of(tf_message: Any) -> list[Edge]:
         try:
             pose = _matrix(message.transform.translation, message.transform.rotation)
         except ValueError as error:
-            raise ValueError(f'transform {parent} -> {child}: {error}') from error
+            reason = f'transform {parent} -> {child}: {error}'
+            if refused is None:
+                raise ValueError(reason) from error
+            refused[child] = reason
+            continue
         edges.append(Edge(parent, child, pose, stamp_of(message.header)))
     return edges
 

@@ -118,3 +118,13 @@ def test_a_transform_that_cannot_be_taken_is_told_of():
     buffer = TfBuffer()
     buffer.receive([edge('a', 'b'), edge('b', 'a')], static=True)
     assert "'b' cannot be the parent of 'a'" in buffer.fault
+
+
+def test_a_fault_lasts_until_the_frame_gets_a_good_transform():
+    buffer = TfBuffer()
+    buffer.receive([edge('base_link', 'left')], False, {'front': 'base_link -> front: norm 0'})
+    buffer.receive([edge('base_link', 'left', stamp=8)], static=False)
+    assert buffer.fault == 'base_link -> front: norm 0'
+    assert buffer.tree.parent_of('left') == 'base_link', 'the rest of the message is taken'
+    buffer.receive([edge('base_link', 'front', stamp=9)], static=False)
+    assert buffer.fault == ''

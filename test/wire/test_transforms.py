@@ -58,6 +58,15 @@ def test_a_quaternion_that_is_no_rotation_is_refused_with_both_frames():
         edges_of(message)
 
 
+def test_a_bad_quaternion_drops_only_its_own_edge_where_reasons_are_collected():
+    frames = ('left', 'base', 'right')
+    message = tf_message(TYPES, [Edge('map', frame, np.eye(4), 1) for frame in frames])
+    message.transforms[1].transform.rotation.w = 0.0
+    refused = {}
+    assert [edge.child for edge in edges_of(message, refused)] == ['left', 'right']
+    assert list(refused) == ['base'] and 'map -> base: ' in refused['base']
+
+
 def test_a_pose_is_that_of_the_body_in_the_frame_of_the_header():
     quarter_left = pose((0, 0, np.pi / 2), (1.0, 2.0, 3.0))
     message = pose_message(TYPES, 7, 'map', quarter_left)
