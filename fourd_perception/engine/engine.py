@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 
 from fourd_perception.engine.camera_outputs import View
@@ -15,7 +16,7 @@ from fourd_perception.engine.window_prediction import focal_warnings, window_pre
 from fourd_perception.engine.world import World, WorldPoses
 from fourd_perception.geometry.cameras import Rig
 from fourd_perception.grid.frame import Frame, TimeSlice
-from fourd_perception.model.prediction import Prediction, Predictor
+from fourd_perception.model.prediction import GridTensors, Prediction, Predictor
 import numpy as np
 import torch
 
@@ -65,19 +66,28 @@ class Engine:
 
         Without a metric scale, unless it is allowed, whatever is in metres stays None too (poses
         in a fixed frame are TF's own and stay). Frames that cannot be read are left out and
-        listed in `faults`; raises UnusableSlice when none is left.
+        listed in `faults`; raises UnusableSlice when none is left, and MemoryError when the
+        network does not fit into the GPU. After an error the engine is as it was before: window
+        and world hold no slice that had no update.
         """
+        world = copy(self._world)
+        with self._intake.undone_on_error():
+            update = self._step(time_slice, rig, wanted, world)
+        self._world = world
+        return update
+
+    def _step(
+        self, time_slice: TimeSlice, rig: Rig, wanted: frozenset[Output], world: World
+    ) -> SceneUpdate:
         times = StageTimes()
         taken = self._intake.take(time_slice, rig, times)
         with times.stage('predict'):
-            prediction = self._predictor.predict(taken.tensors)
-            if taken.tensors.images.is_cuda:
-                torch.cuda.synchronize(taken.tensors.images.device)
+            prediction = self._predict(taken.tensors)
         with times.stage('world'):
             window = window_prediction(
                 taken.tensors, prediction, taken.rigs, taken.slice.reference
             )
-            poses = self._world.extend(window)
+            poses = world.extend(window)
             factor = window.focal_factor * poses.scale.value
         poses_known = poses.scale.metric or self._settings.allow_unscaled or poses.fixed
         return SceneUpdate(
@@ -96,6 +106,22 @@ class Engine:
             faults=taken.faults,
             timings=times,
         )
+
+    def _predict(self, tensors: GridTensors) -> Prediction:
+        images = tensors.images
+        try:
+            prediction = self._predictor.predict(tensors)
+            if images.is_cuda:
+                torch.cuda.synchronize(images.device)
+        except torch.cuda.OutOfMemoryError as error:
+            views, times, _, height, width = images.shape
+            raise MemoryError(
+                f'the memory of {images.device} is too small for {views} cameras x {times} slices '
+                f'of {width}x{height} px; set a smaller pixel_budget '
+                f'({self._settings.pixel_budget}) or window.length '
+                f'({self._settings.window_length})'
+            ) from error
+        return prediction
 
     def _camera(
         self,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from fourd_perception.engine.camera_update import Pictures
@@ -93,6 +94,21 @@ class Intake:
             frame.camera: Pictures(images[frame.camera], cells[frame].image) for frame in usable
         }
         return Taken(grid, tensors, self._rigs, cameras, pictures, faults)
+
+    @contextmanager
+    def undone_on_error(self) -> Iterator[None]:
+        """Whatever is raised within, window and sizes are afterwards what they were before.
+
+        Cells that are gone from the store are made anew when the window needs them.
+        """
+        before = self._rigs, self._sizes, self._cells
+        slices = self.window.slices
+        try:
+            yield
+        except BaseException:
+            self.window.restore(slices)
+            self._rigs, self._sizes, self._cells = before
+            raise
 
     def _read(self, time_slice: TimeSlice, rig: Rig) -> tuple[dict[str, np.ndarray], Faults]:
         images, faults = {}, []

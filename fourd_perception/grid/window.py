@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 from fourd_perception.grid.frame import NANOSECONDS, TimeSlice
 from fourd_perception.grid.visual_grid import VisualGrid
@@ -49,6 +50,15 @@ class SlidingWindow:
             self.clear()
         self._slices.append(time_slice)
         return VisualGrid(tuple(self._slices))
+
+    @property
+    def slices(self) -> tuple[TimeSlice, ...]:
+        """The slices, oldest first."""
+        return tuple(self._slices)
+
+    def restore(self, slices: Iterable[TimeSlice]) -> None:
+        """Hold the slices of before, as if nothing had been pushed since."""
+        self._slices = deque(slices, self._slices.maxlen)
 
     def clear(self) -> None:
         """Forget all slices; the next grid has one column."""

@@ -18,6 +18,7 @@ from fourd_perception.synthetic.recording import make_recording
 from fourd_perception.synthetic.truth_predictor import TruthPredictor
 import numpy as np
 import pytest
+import torch
 
 ALL = frozenset(Output)
 POSES = frozenset({Output.POSE})
@@ -515,3 +516,54 @@ def test_a_predictor_without_masks_and_flow_leaves_them_out(recording):
         assert camera.label is None and camera.input_label is None
         assert camera.flow_forward is None and camera.flow_backward is None
         assert camera.depth is not None
+
+
+class FailsAt(TruthPredictor):
+    """The truth, but an error for one window."""
+
+    def __init__(self, recording, number, error):
+        super().__init__(recording)
+        self.number, self.error, self.asked = number, error, 0
+
+    def predict(self, grid):
+        self.asked += 1
+        if self.asked == self.number:
+            raise self.error
+        return super().predict(grid)
+
+
+@pytest.mark.parametrize('length', [2, 4])
+def test_a_slice_that_could_not_be_inferred_leaves_no_trace(recording, length):
+    failing = FailsAt(recording, 4, ValueError('no luck'))
+    drive = Drive(recording, failing, window_length=length)
+    before = drive.run(range(3))[-1]
+    with pytest.raises(ValueError, match='no luck'):
+        drive.step(3)
+    assert drive.engine.window_fill == before.window_fill
+    after = drive.step(4)
+    start = recording.stamps(drive.cameras[0])[0]
+    check_poses(after, recording, start)
+    for name, camera in after.cameras.items():
+        assert camera.flow_forward.older_stamp == recording.stamps(name)[2]
+
+
+def test_what_fails_after_the_network_leaves_no_trace_either(recording, monkeypatch):
+    drive = Drive(recording, window_max_gap=0.25)
+    drive.run(range(3), POSES)
+    with monkeypatch.context() as broken:
+        broken.setattr(drive.engine, '_camera', None)
+        with pytest.raises(TypeError):
+            drive.step(8, POSES)  # after a gap, where window and world begin anew
+    assert drive.engine.window_fill == 3
+    update = drive.step(3, POSES)
+    assert update.world_reset == ''
+    check_poses(update, recording, recording.stamps(drive.cameras[0])[0])
+
+
+def test_a_gpu_that_is_too_small_is_told_with_the_remedy(recording):
+    full = torch.cuda.OutOfMemoryError('CUDA out of memory. Tried to allocate 9 GiB')
+    drive = Drive(recording, FailsAt(recording, 2, full))
+    drive.step(0)
+    with pytest.raises(MemoryError, match=r'4 cameras x 2 slices of \d+x\d+ px; .*pixel_budget'):
+        drive.step(1)
+    assert drive.step(2).window_fill == 2
