@@ -17,6 +17,8 @@ from fourd_perception.ros.intake import Intake, Ticket
 
 IDLE_SECONDS = 0.1  # how often an idle thread looks whether anything is wanted
 STALE_SECONDS = 10.0  # age of the newest inference beyond which there is no rate
+SILENT_SECONDS = 1.0  # without an image or an inference, after which it is told of
+WAITING_FOR_TF = 'TF to connect the cameras (see tf.wait)'
 HISTORY = 20  # inferences over which latencies and the rate are taken
 
 
@@ -88,6 +90,7 @@ class InferenceThread:
         self._intake = intake
         self._stage = stage
         self._epoch = intake.epoch
+        self._started = time.monotonic()
         self._last_start = -float('inf')
         self._finished: deque[float] = deque(maxlen=HISTORY)
         self._timings: deque[dict[str, float]] = deque(maxlen=HISTORY)
@@ -118,7 +121,7 @@ class InferenceThread:
                 continue
             ticket = self._intake.slot.take(IDLE_SECONDS)
             if ticket is None:
-                self._wait('a time slice: no images come in', 0.0)
+                self._tell_of_silence(time.monotonic())
             else:
                 self._take(ticket, wanted)
 
@@ -132,6 +135,17 @@ class InferenceThread:
         self.report = replace(self.report, waiting_for=what)
         self._stop.wait(seconds)
 
+    def _tell_of_silence(self, now: float) -> None:
+        """Say why no slice comes, unless one was inferred just now or TF is still waited for."""
+        if self.report.waiting_for == WAITING_FOR_TF:
+            return
+        ages = [arrivals.age(now) for arrivals in self._intake.arrivals.values()]
+        silence = min([now - self._started, *(age for age in ages if age is not None)])
+        if silence > SILENT_SECONDS:
+            self._wait('a time slice: no images come in', 0.0)
+        elif self.report.waiting_for or self.report.age(now) > SILENT_SECONDS:
+            self._wait('the next time slice', 0.0)
+
     def _take(self, ticket: Ticket, wanted: frozenset[Output]) -> None:
         """Infer one slice, or count it out with the reason why not."""
         if ticket.epoch != self._intake.epoch:
@@ -144,7 +158,7 @@ class InferenceThread:
         rig = self._stage.rig(ticket.slice)
         if rig is None:
             self._settle(ticket.slice, Outcome.OVERWRITTEN)
-            self._wait('TF to connect the cameras (see tf.wait)', 0.0)
+            self._wait(WAITING_FOR_TF, 0.0)
         elif not self._engine.admits(ticket.slice):
             self._settle(ticket.slice, Outcome.OVERWRITTEN)
         else:

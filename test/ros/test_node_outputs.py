@@ -6,7 +6,7 @@ from pathlib import Path
 import time
 
 from nav_msgs.msg import Odometry, Path as PathMessage
-from node_bench import wait_until
+from node_bench import Cameras, wait_until
 import numpy as np
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, TimeReference
 from tf2_msgs.msg import TFMessage
@@ -153,3 +153,34 @@ def test_an_encoding_that_is_not_read_costs_that_camera_only(
     assert bench.values('camera front')['used'] == '3'
     assert "'yuv422'" in bench.values('camera left')['last refused image']
     assert node.log.count("'yuv422'") == 1, 'said once'
+
+
+def waiting_for(bench):
+    """What the inference thread says that it waits for, as of now."""
+    return wait_until(lambda: bench.values('inference'), 'diagnostics')['waiting for']
+
+
+def test_no_images_is_said_only_where_none_come(bench, cameras, start_node):
+    start_node(min_cameras=3, sync_timeout=0.1)
+    bench.listen(Image, 'front/depth/image_rect')
+    cameras.connect()
+    wanted(bench, 'depth')
+    cameras.silent = {'left'}
+    cameras.play(range(2))  # in real time: slices of two cameras, which is one too few
+    bench.forget_status()
+    cameras.play(range(2, 12))
+    assert waiting_for(bench) == 'the next time slice'
+    bench.forget_status()
+    wait_until(lambda: waiting_for(bench) == 'a time slice: no images come in', 'the silence')
+
+
+def test_the_wait_for_tf_is_told_until_it_ends(bench, recording, images, start_node):
+    start_node(tf__wait=30.0)
+    cameras = Cameras(bench, recording, images, posed=[])
+    bench.listen(Image, 'front/depth/image_rect')
+    cameras.connect()
+    wanted(bench, 'depth')
+    cameras.play(range(3))
+    time.sleep(0.5)
+    bench.forget_status()
+    assert waiting_for(bench).startswith('TF to connect the cameras')
