@@ -51,6 +51,13 @@ def plan_tf(settings: Settings, cameras: Mapping[str, str], tree: TransformTree)
         )
     elif mode == 'auto':
         mode = 'cameras'
+    shared = {frame for frame in frames if frames.count(frame) > 1}
+    if mode == 'cameras' and shared:
+        which = ', '.join(camera for camera, frame in cameras.items() if frame in shared)
+        return _stop(
+            f'{which} share the frame_id {", ".join(sorted(shared))}, which cannot have the poses '
+            'of several cameras; give each its own in their drivers'
+        )
     ours = {'cameras': frames, 'base': (base,), 'odom': (tree.root_of(base),)}[mode]
     plan = TfPlan(mode, ours, f'{world} -> {", ".join(ours)}')
     return conflict(plan, settings, tree) or plan

@@ -78,6 +78,14 @@ def test_images_without_a_frame_cannot_be_broadcast():
     assert 'images of front have no frame_id' in plan.reason
 
 
+def test_cameras_that_share_a_frame_cannot_be_broadcast():
+    shared = {'front': 'optical', 'left': 'optical'}
+    plan = plan_tf(settings(), shared, tree_of([]))
+    assert (plan.mode, plan.error) == ('none', True)
+    assert 'front, left share the frame_id optical' in plan.reason
+    assert plan_tf(settings(), shared, tree_of([('base_link', 'optical')])).mode == 'base'
+
+
 def test_a_parent_that_appears_later_stops_the_broadcast():
     tree = tree_of(RIG)
     plan = plan_tf(settings(), CAMERAS, tree)
