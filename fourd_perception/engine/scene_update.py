@@ -112,7 +112,8 @@ class SceneUpdate:
     cameras:    by name, the present ones
     scale:      metric scale and where it comes from
     world_from_base: float64 [4, 4] at the reference stamp: pose of the base when the rig is known,
-                else of the reference camera; None when poses are not known
+                else (and of cameras in a fixed frame) of the reference camera; None when poses
+                are not known
     covariance: float64 [6, 6] of that pose (x, y, z, rotation about x, y, z; metres, radians)
     rig_known:  whether `world_from_base` is the base's
     window_fill: number of slices in the window

@@ -26,7 +26,7 @@ class WorldPoses:
     world_from_base:   float64 [4, 4] at the newest reference stamp: of the base when `rig_known`,
                        else of the reference camera; None when the network gave no pose
     covariance:        float64 [6, 6] of it, None with it
-    rig_known:         whether `world_from_base` is the base's
+    rig_known:         whether `world_from_base` is the base's; in a fixed frame there is no base
     fixed:             whether the world is a frame in which the cameras stand still
     reset:             why the world began anew here; empty when it goes on
     """
@@ -73,12 +73,13 @@ class World:
         fit = _fit(window) if len(window.posed) else None
         scale = self._scale(window, fit)
         metric_from_camera, metric_from_base = _in_metres(window, fit, scale.value)
-        body = metric_from_base
-        if body is None:
-            body = _newest_reference(window, metric_from_camera)
+        reference = _newest_reference(window, metric_from_camera)
+        origin = reference if metric_from_base is None else metric_from_base
         world_from_metric, drift, reset = self._place(
-            window, metric_from_camera, scale, body, metric_from_base is not None
+            window, metric_from_camera, scale, origin, metric_from_base is not None
         )
+        # The base of a rig that stands still is the world itself: what can be told is a camera.
+        body = reference if window.fixed else origin
         world_from_camera = world_from_metric @ metric_from_camera
         if window.keys:  # a window without a pose leaves the chain as it is
             self._link = _Link(
@@ -94,7 +95,7 @@ class World:
             world_from_camera=grid,
             world_from_base=None if body is None else world_from_metric @ body,
             covariance=None if body is None else _covariance(drift, window, fit, scale.value),
-            rig_known=metric_from_base is not None,
+            rig_known=metric_from_base is not None and not window.fixed,
             fixed=window.fixed,
             reset=reset,
         )
@@ -136,12 +137,12 @@ class World:
         window: WindowPrediction,
         metric_from_camera: np.ndarray,
         scale: Scale,
-        body: np.ndarray | None,
+        origin: np.ndarray | None,
         rig_known: bool,
     ) -> tuple[np.ndarray, np.ndarray, str]:
         """world_from_metric [4, 4], the drift (position, angle variance), the reset's reason."""
-        if window.fixed and rig_known and body is not None:
-            return invert(body), np.zeros(2), ''
+        if window.fixed and rig_known and origin is not None:
+            return invert(origin), np.zeros(2), ''
         link = self._link
         why = ''
         if link is not None:
@@ -157,7 +158,7 @@ class World:
                 aligned = align_poses(before, metric_from_camera[shared])
                 step = np.array([aligned.position_variance, aligned.angle_variance])
                 return aligned.target_from_source, link.drift + step / aligned.count, ''
-        return np.eye(4) if body is None else invert(body), np.zeros(2), why
+        return np.eye(4) if origin is None else invert(origin), np.zeros(2), why
 
 
 def _fit(window: WindowPrediction) -> RigFit:

@@ -2,7 +2,8 @@
 
 import time
 
-from fourd_perception.wire.transforms import Edge, edges_of, tf_message
+from fourd_perception.wire.transforms import Edge, edges_of, pose_matrix, tf_message
+from nav_msgs.msg import Odometry
 from node_bench import Cameras, TYPES, wait_until
 import numpy as np
 from sensor_msgs.msg import Image, PointCloud2
@@ -161,8 +162,18 @@ def test_cameras_of_a_laboratory_live_in_its_frame(bench, recording, images, sta
     start_node(frames__fixed='base_link')
     cameras = Cameras(bench, recording, images)
     points, tf = bench.listen(PointCloud2, 'points'), bench.listen(TFMessage, '/tf')
+    odometry = bench.listen(Odometry, 'odometry')
     cameras.connect()
-    wait_until(lambda: bench.values('outputs').get('wanted') == 'points', 'points wanted, not tf')
-    cameras.play(range(2), points)
+    wait_until(
+        lambda: bench.values('outputs').get('wanted') == 'odometry, points', 'all but tf wanted'
+    )
+    cameras.play(range(2), odometry)
+    wait_until(lambda: points, 'points')
     assert {message.header.frame_id for message in points} == {'base_link'}
     assert not tf
+    front = recording.cameras['front']
+    for message in odometry:  # there is no base that could move
+        assert (message.header.frame_id, message.child_frame_id) == ('base_link', front.frame_id)
+        assert np.allclose(pose_matrix(message.pose.pose), front.base_from_camera, atol=1e-6)
+    linear = odometry[-1].twist.twist.linear
+    assert np.allclose([linear.x, linear.y, linear.z], 0.0, atol=1e-6)
