@@ -111,8 +111,7 @@ class CameraOutputs:
             label = self._label(time)
             if label is not None:  # a mover's edge where it touches what it moves over
                 smooth &= same_label_blocks(self._shown(label))
-            pixels = self._sampler.field(self._shown(pixels), smooth)
-            pixels = pixels * pixels.new_tensor(self._sampler.scale)[:, None, None]
+            pixels = self._sampler.flow(self._shown(pixels), smooth)
         return pixels.permute(1, 2, 0)
 
     def _depth(self, time: int) -> torch.Tensor:

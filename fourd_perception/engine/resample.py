@@ -11,6 +11,8 @@ from fourd_perception.engine.scene_update import Label
 import torch
 
 MAX_STEP = 1.05
+# Change of a projective map's denominator from pixel to pixel beyond which no surface explains it.
+MAX_BEND = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +45,23 @@ class Resampler:
         """
         return torch.where(self._gather(smooth), self._bilinear(values), math.nan)
 
+    def flow(self, flow: torch.Tensor, smooth: torch.Tensor) -> torch.Tensor:
+        """Flow [2, H, W] in source pixels -> [2, h, w] in target pixels; NaN as in `field`.
+
+        A plane in rigid motion takes pixels to pixels by a projective map, and four pixels fix
+        it: exact on planes, where bilinear flow is not. Bilinear where the four fit no such map.
+        """
+        place = torch.stack(torch.broadcast_tensors(self.across, self.down[:, None]))
+        origin, slopes, bend = projective_blocks(flow)
+        slopes, bend = self._gather(slopes), self._gather(bend)
+        moved = (self._gather(origin) + (slopes * place[:, None]).sum(0)) / (
+            1.0 + (bend * place).sum(0)
+        )
+        projective = bend.abs().sum(0) < MAX_BEND
+        found = torch.where(projective, moved - place, self._bilinear(flow))
+        found = torch.where(self._gather(smooth), found, math.nan)
+        return found * found.new_tensor(self.scale)[:, None, None]
+
     def label(self, label: torch.Tensor) -> torch.Tensor:
         """Labels [H, W] -> [h, w]; unknown where the four pixels around do not agree."""
         alike = same_label_blocks(label)
@@ -70,6 +89,32 @@ def _places(source: int, target: int, device: str) -> tuple[torch.Tensor, torch.
     centre = (torch.arange(target, dtype=torch.float64) + 0.5) * (source / target) - 0.5
     first = centre.floor().clamp(0, source - 2)
     return first.long().to(device), (centre - first).float().to(device)
+
+
+def projective_blocks(
+    flow: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The projective map of every 2x2 block that takes its pixels to where flow [2, H, W] says.
+
+    Of place (u, v) in the block, its corners at 0 and 1, relative to its upper left pixel:
+    (origin + u slopes[0] + v slopes[1]) / (1 + u bend[0] + v bend[1]).
+    Returns origin [2, H - 1, W - 1], slopes [2, 2, H - 1, W - 1], bend [2, H - 1, W - 1]
+    (Heckbert, Fundamentals of Texture Mapping and Image Warping, 1989, section 2.2.3).
+    """
+    unit = torch.eye(2, dtype=flow.dtype, device=flow.device)[..., None, None]
+    origin = flow[:, :-1, :-1]
+    right, below = flow[:, :-1, 1:] + unit[0], flow[:, 1:, :-1] + unit[1]
+    opposite = flow[:, 1:, 1:] + 1.0
+    to_right, to_below = right - opposite, below - opposite
+    excess = origin - right + opposite - below
+    bend = torch.stack([_cross(excess, to_below), _cross(to_right, excess)])
+    bend = bend / _cross(to_right, to_below)
+    slopes = torch.stack([right * (1.0 + bend[0]), below * (1.0 + bend[1])]) - origin
+    return origin, slopes, bend
+
+
+def _cross(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return a[0] * b[1] - a[1] * b[0]
 
 
 def smooth_blocks(depth: torch.Tensor) -> torch.Tensor:

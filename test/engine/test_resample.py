@@ -114,3 +114,33 @@ def test_fields_are_bilinear_within_smooth_blocks_and_nan_elsewhere(seed, size):
         for i in range(2):
             expected = bilinear(field[i, down, across].astype(float), x, y) if whole else np.nan
             np.testing.assert_allclose(fast[i, row, column], expected, rtol=1e-4, atol=1e-5)
+
+
+def moved_plane(size, bend_x, bend_y):
+    """Flow [2, h, w] in pixels of an image of this size: a plane in rigid motion."""
+    back = PixelMap.resize(SOURCE, size).inverse()
+    pixels = np.stack(np.meshgrid(np.arange(size[0]), np.arange(size[1])), -1)
+    x, y = np.moveaxis(back.apply(pixels), -1, 0)
+    below = 1 + bend_x * x / SOURCE[0] + bend_y * y / SOURCE[1]
+    moved = np.stack([1.1 * x - 0.2 * y + 3, 0.1 * x + 0.9 * y - 2], -1) / below[..., None]
+    return np.moveaxis(PixelMap.resize(SOURCE, size).apply(moved) - pixels, -1, 0)
+
+
+@settings(max_examples=50)
+@given(targets, st.floats(-0.4, 2.0), st.floats(-0.4, 2.0))
+def test_the_flow_of_a_plane_is_exact_to_the_border(size, bend_x, bend_y):
+    flow = torch.from_numpy(moved_plane(SOURCE, bend_x, bend_y).astype(np.float32))
+    everywhere = torch.ones(SOURCE[1] - 1, SOURCE[0] - 1, dtype=torch.bool)
+    found = resampler(SOURCE, size, 'cpu').flow(flow, everywhere)
+    np.testing.assert_allclose(found, moved_plane(size, bend_x, bend_y), atol=2e-3)
+
+
+def test_flow_that_no_plane_explains_is_bilinear_and_unknown_where_not_smooth():
+    flow = torch.zeros(2, 18, 24)
+    flow[:, 5, 7] = 3.0  # folds the blocks around it over
+    smooth = torch.ones(17, 23, dtype=torch.bool)
+    smooth[0, 0] = False
+    sampler = resampler(SOURCE, (96, 72), 'cpu')
+    expected = 4.0 * sampler.field(flow, smooth)
+    np.testing.assert_allclose(sampler.flow(flow, smooth), expected, atol=1e-6)
+    assert expected.isnan().sum() > 0
