@@ -26,7 +26,7 @@ class View:
 
     camera:       the input camera, with the intrinsics that depth is to be read with
     layout:       of its image in the network image
-    valid:        bool [H, W], False on padding
+    valid:        bool [H, W], False on padding and on pixels to be ignored
     depth_factor: float64 [T], world units per unit of the network's depth
     older_stamp:  of the camera's frame in the slice before; None where there is none
     newer_stamp:  of its newest frame

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import replace
 
 from fourd_perception.engine.camera_outputs import View
 from fourd_perception.engine.camera_update import camera_update, IN_METRES
+from fourd_perception.engine.ignore_masks import IgnoreMasks
 from fourd_perception.engine.intake import Decode, Intake, Taken, UnusableSlice
 from fourd_perception.engine.network_size import lay_out
 from fourd_perception.engine.scene_update import CameraUpdate, Output, SceneUpdate
@@ -29,14 +31,23 @@ class Engine:
     predictor: reads the grid, on `settings.device`
     decode:    Frame -> uint8 [H, W, 3] RGB; raises ValueError with the reason when it cannot.
                Consecutive windows share what was made of a frame.
+    ignored:   by camera, bool [H, W] at the size of its images: pixels that show the robot itself.
+               They are unknown in labels, invalid in depth, clouds and flow, and fix no scale.
 
     Belongs to one thread.
     """
 
-    def __init__(self, predictor: Predictor, settings: EngineSettings, decode: Decode) -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        settings: EngineSettings,
+        decode: Decode,
+        ignored: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
         self._predictor = predictor
         self._settings = settings
-        self._intake = Intake(settings, predictor.info.patch, decode)
+        self._ignored = IgnoreMasks(ignored or {})
+        self._intake = Intake(settings, predictor.info.patch, self._ignored.checking(decode))
         self._world = World(settings)
 
     @property
@@ -81,6 +92,7 @@ class Engine:
     ) -> SceneUpdate:
         times = StageTimes()
         taken = self._intake.take(time_slice, rig, times)
+        taken = replace(taken, tensors=self._ignored.cut(taken.tensors))
         with times.stage('predict'):
             prediction = self._predict(taken.tensors)
         with times.stage('world'):

@@ -16,7 +16,7 @@ class GridTensors:
 
     images:     float32 [V, T, 3, H, W], RGB in 0..1; zeros in missing cells and padding
     present:    bool [V, T] (numpy): cells that hold a frame
-    valid:      bool [V, H, W]: False on letterbox padding
+    valid:      bool [V, H, W]: False on letterbox padding and on pixels to be ignored
     intrinsics: float64 [V, 3, 3] (numpy) of the network image, pixel (0, 0) centred at (0, 0);
                 NaN for a camera whose calibration is unknown
     pixel_maps: per view, from pixels of the camera's image to pixels of the network image

@@ -7,6 +7,7 @@ import time
 import traceback
 
 from fourd_perception.engine.engine import Engine
+from fourd_perception.engine.ignore_masks import read_mask
 from fourd_perception.engine.scene_update import Output, SceneUpdate
 from fourd_perception.engine.settings import EngineSettings
 from fourd_perception.geometry.cameras import Rig
@@ -59,6 +60,20 @@ def sync_settings(settings: Settings) -> SyncSettings:
     )
 
 
+def ignore_masks(settings: Settings) -> dict[str, np.ndarray]:
+    """Masks [H, W] of the cameras that have one. Raises ValueError where there is none at all."""
+    if not settings.ignore_mask:
+        return {}
+    paths = {camera: settings.ignore_mask_of(camera) for camera in settings.cameras}
+    masks = {camera: read_mask(path) for camera, path in paths.items() if path.is_file()}
+    if not masks:
+        raise ValueError(
+            f'ignore_mask {settings.ignore_mask!r}: there is none of '
+            f'{", ".join(map(str, paths.values()))}; give at least one camera its PNG'
+        )
+    return masks
+
+
 class Pipeline:
     """The node between `configure` and `cleanup`; active between `activate` and `deactivate`.
 
@@ -70,7 +85,10 @@ class Pipeline:
         self.device = choose_device(settings.device)
         use_threads(settings.cpu_threads)
         self.predictor = ready_predictor(settings, self.device)
-        self.engine = Engine(self.predictor, engine_settings(settings, self.device), _decode)
+        ignored = ignore_masks(settings)
+        self.engine = Engine(
+            self.predictor, engine_settings(settings, self.device), _decode, ignored
+        )
         self.buffer = TfBuffer()
         self.calibrations = {
             camera: Calibration(camera, settings.camera_info_topic_of(camera))
@@ -90,6 +108,8 @@ class Pipeline:
         self._polls: Timer | None = None
         self._node = node
         self._log = node.get_logger()
+        if ignored:
+            self._log.info(f'ignore_mask: found for {", ".join(ignored)}')
         self.outputs = Outputs(node, settings)
         self.scene = SceneOutput(settings, self.outputs, self.transforms)
 

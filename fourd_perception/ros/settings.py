@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 import math
+from pathlib import Path
 from typing import Any
 
 from fourd_perception.engine.settings import OutputSize, parse_output_size
@@ -46,6 +47,14 @@ class Settings:
     )
     camera_info_topic: str = knob(
         'camera_info_topic', '{camera}/camera_info', 'topic of the CameraInfo of a camera'
+    )
+    ignore_mask: str = knob(
+        'ignore_mask',
+        '',
+        'PNG of the pixels that show the robot itself (not zero; size of the image), per camera, '
+        'such as /etc/robot/{camera}.png; a camera without the file is used whole. Ignored pixels '
+        'are unknown in labels, dynamic_value in dynamic_mask, and invalid in depth, confidence, '
+        'flow and clouds; empty for none',
     )
     output_prefix: str = knob(
         'output_prefix', '', 'put before every output topic, such as "fourd/"'
@@ -181,9 +190,10 @@ class Settings:
             raise ValueError('no cameras are named; set the parameter `cameras`, such as [front]')
         if len(set(self.cameras)) != len(self.cameras) or '' in self.cameras:
             raise ValueError(f'cameras {list(self.cameras)}: names must differ and not be empty')
-        for topic in ('image_topic', 'camera_info_topic'):
+        for topic in ('image_topic', 'camera_info_topic', 'ignore_mask'):
             pattern = getattr(self, topic)
-            if len(self.cameras) > 1 and '{camera}' not in pattern:
+            shared = len(self.cameras) > 1 and '{camera}' not in pattern
+            if shared and (pattern or topic != 'ignore_mask'):
                 raise ValueError(
                     f'{topic} {pattern!r} is the same for all {len(self.cameras)} cameras; '
                     'write {camera} where the name belongs'
@@ -201,6 +211,10 @@ class Settings:
     def camera_info_topic_of(self, camera: str) -> str:
         """Where the CameraInfo of a camera comes from."""
         return self.camera_info_topic.replace('{camera}', camera)
+
+    def ignore_mask_of(self, camera: str) -> Path:
+        """Where the mask of a camera would be; only where `ignore_mask` is set."""
+        return Path(self.ignore_mask.replace('{camera}', camera)).expanduser()
 
     @property
     def broadcasts(self) -> bool:

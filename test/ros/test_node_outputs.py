@@ -5,9 +5,13 @@ import os
 from pathlib import Path
 import time
 
+import cv2
+from fourd_perception.ros.pipeline import ignore_masks
+from fourd_perception.ros.settings import Settings
 from nav_msgs.msg import Odometry, Path as PathMessage
 from node_bench import Cameras, wait_until
 import numpy as np
+import pytest
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, TimeReference
 from tf2_msgs.msg import TFMessage
 
@@ -184,3 +188,31 @@ def test_the_wait_for_tf_is_told_until_it_ends(bench, recording, images, start_n
     time.sleep(0.5)
     bench.forget_status()
     assert waiting_for(bench).startswith('TF to connect the cameras')
+
+
+def test_nothing_is_told_of_the_robot_itself(bench, cameras, start_node, tmp_path):
+    model = cameras.recording.cameras['front']
+    robot = np.zeros((model.height, model.width), np.uint8)
+    robot[model.height // 2 :] = 1
+    cv2.imwrite(str(tmp_path / 'front.png'), robot)
+    node = start_node(ignore_mask=f'{tmp_path}/{{camera}}.png')
+    assert 'ignore_mask: found for front' in node.log
+    masks = {name: bench.listen(Image, f'{name}/dynamic_mask') for name in ('front', 'left')}
+    depth = bench.listen(Image, 'front/depth/image_rect')
+    cameras.connect()
+    wanted(bench, 'depth', 'dynamic_mask')
+    cameras.play(range(3), depth)
+    for heard in masks.values():
+        wait_until(lambda h=heard: len(h) >= 2, 'a mask')
+    images = {name: np.array(heard[-1].data) for name, heard in masks.items()}
+    assert (images['front'].reshape(robot.shape)[robot > 0] == 255).all()
+    assert (images['left'] == 0).mean() > 0.5
+    metres = np.frombuffer(depth[-1].data, np.float32).reshape(depth[-1].height, -1)
+    assert np.isnan(metres[metres.shape[0] // 2 :]).all()
+    assert np.isfinite(metres[: metres.shape[0] // 2 - 2]).mean() > 0.9
+
+
+def test_masks_that_are_nowhere_are_told_of(tmp_path):
+    settings = Settings.from_values({'cameras': ['a', 'rig/b'], 'ignore_mask': '/no/{camera}.png'})
+    with pytest.raises(ValueError, match='none of /no/a.png, /no/rig/b.png'):
+        ignore_masks(settings)

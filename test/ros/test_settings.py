@@ -22,6 +22,7 @@ import yaml
         ({'cameras': ['a', 'a']}, 'must differ'),
         ({'cameras': 'front'}, 'a list of strings is needed'),
         ({'image_topic': 'image'}, '{camera}'),
+        ({'ignore_mask': 'robot.png'}, 'the same for all 2 cameras'),
         ({'min_cameras': 3}, 'min_cameras 3 is more than the 2 cameras'),
         ({'window.length': 1}, 'window.length 1 lies outside 2 .. 64'),
         ({'window.length': 4.5}, 'window.length 4.5 is not of type int'),
