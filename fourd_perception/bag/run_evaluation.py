@@ -10,9 +10,8 @@ from typing import Any
 from fourd_perception.bag.outputs import RecordedOutputs
 from fourd_perception.bag.reader import BagError
 from fourd_perception.bag.run_sheet import draw_sheet
-from fourd_perception.evaluation.checks import Check
 from fourd_perception.evaluation.report import is_metric, report_text, RunReport
-from fourd_perception.evaluation.scoring import score, ScoredNode
+from fourd_perception.evaluation.scoring import score, ScoredNode, Scores
 from fourd_perception.synthetic.recording import SyntheticRecording
 import yaml
 
@@ -43,13 +42,13 @@ def evaluate_run(folder: Path, out: Path, progress: Callable[[str, float], None]
     recording = SyntheticRecording.load(played) if (played / 'scene.yaml').is_file() else None
     parameters = run['parameters']
     no_checks = _why_no_checks(run, recording)
-    checks: list[Check] = []
+    scores = Scores([], '')
     with (
         RecordedOutputs(folder / 'bag', parameters['output_prefix']) as outputs,
         RecordedOutputs(played) as inputs,
     ):
         if recording is not None and not no_checks:
-            checks = score(
+            scores = score(
                 outputs,
                 recording,
                 _scored_node(parameters),
@@ -60,8 +59,9 @@ def evaluate_run(folder: Path, out: Path, progress: Callable[[str, float], None]
     return RunReport(
         name=folder.name,
         run=run,
-        checks=checks,
+        checks=scores.checks,
         no_checks=no_checks,
+        left_out=scores.left_out,
         enforced=parameters['weights'].startswith('truth:'),
         picture=os.path.relpath(folder / SHEET, out),
     )

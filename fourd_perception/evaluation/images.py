@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fourd_perception.engine.scene_update import Label
 from fourd_perception.evaluation import metrics
 from fourd_perception.evaluation.checks import Check, Faults, Mean, Worst
-from fourd_perception.evaluation.comparable import certain_labels, near_edges, strongly_bent
+from fourd_perception.evaluation.comparable import certain_labels, LeftOut, near_edges
 from fourd_perception.evaluation.outputs import Outputs
 from fourd_perception.geometry.cameras import CameraModel
 from fourd_perception.synthetic.pinhole import camera_rays, pixels_of
@@ -19,6 +19,10 @@ import numpy as np
 INPUT_MARGIN = 2
 # Metres below which a point need not be held against every surface of the scene.
 NEAR = 1e-3
+# Why pixels are left out.
+SKY = 'sky'
+EDGES = 'edges of depth'
+THRESHOLD = 'motion at the threshold of labels'
 
 
 @dataclass(frozen=True)
@@ -73,13 +77,18 @@ class ImageScorer:
     margin: int
     network_scale: Mapping[str, float]
     tallies: ImageTallies = field(default_factory=ImageTallies)
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     def add(self, seen: Seen) -> None:
         """Score one camera at one instant."""
         name, stamp = seen.camera, seen.stamp
         camera = self.outputs.depth_camera(name, stamp)
         truth = self.recording.depth(camera, stamp)
-        comparable = np.isfinite(truth) & self._inside(camera) & ~near_edges(truth, self.margin)
+        comparable = self.left_out.compared(
+            'depth and camera clouds',
+            self._inside(camera),
+            {SKY: ~np.isfinite(truth), EDGES: near_edges(truth, self.margin)},
+        )
         self._add_depth(camera, stamp, truth, comparable)
         self._add_cloud(camera, stamp, truth, comparable)
         if seen.others:
@@ -92,9 +101,14 @@ class ImageScorer:
         found = self.outputs.flow(name, stamp)
         # What becomes hidden moves as well, and its motion is known.
         truth, _ = self.recording.flow(camera, stamp, found.newer)
-        comparable = np.isfinite(truth).all(axis=-1) & self._inside(camera)
-        comparable &= ~near_edges(self.recording.depth(camera, stamp), self.margin)
-        comparable &= ~strongly_bent(truth, self.margin)
+        comparable = self.left_out.compared(
+            'flow',
+            self._inside(camera),
+            {
+                SKY: ~np.isfinite(truth).all(axis=-1),
+                EDGES: near_edges(self.recording.depth(camera, stamp), self.margin),
+            },
+        )
         valid = comparable & np.isfinite(found.flow).all(axis=-1)
         self.tallies.flow_known.add(*_share(valid, comparable))
         if valid.any():
@@ -136,7 +150,11 @@ class ImageScorer:
         """At the size of the depth image: every pixel static or dynamic as it truly is."""
         label = self.outputs.labels(seen.camera, seen.stamp)
         truth = certain_labels(self.own_motion(camera, seen.stamp, seen.others), self.margin)
-        compared = comparable & (truth != IGNORED)
+        compared = self.left_out.compared(
+            'labels',
+            self._inside(camera),
+            {'as depth': ~comparable, THRESHOLD: truth == IGNORED},
+        )
         differ = compared & (label != np.where(truth == DYNAMIC, Label.DYNAMIC, Label.STATIC))
         where = place(seen.camera, seen.stamp)
         self.tallies.labels.add(int(differ.sum()), int(compared.sum()), where)
@@ -146,7 +164,15 @@ class ImageScorer:
         mask = self.outputs.dynamic_mask(seen.camera, seen.stamp) != 0
         depth = self.recording.depth(camera, seen.stamp)
         truth = certain_labels(self.own_motion(camera, seen.stamp, seen.others), INPUT_MARGIN)
-        compared = (truth != IGNORED) & np.isfinite(depth) & ~near_edges(depth, INPUT_MARGIN)
+        compared = self.left_out.compared(
+            'dynamic_mask',
+            np.ones(depth.shape, bool),
+            {
+                SKY: ~np.isfinite(depth),
+                EDGES: near_edges(depth, INPUT_MARGIN),
+                THRESHOLD: truth == IGNORED,
+            },
+        )
         if compared.any():
             moving = truth == DYNAMIC
             differ = metrics.mask_mismatches(mask, moving, compared)

@@ -21,6 +21,7 @@ class RunReport:
     run:       content of its `run.yaml`
     checks:    table of accuracy; empty when there is none
     no_checks: why there is none, in words
+    left_out:  which pixels are not in it, and why; empty without a table
     enforced:  whether the limits must be kept
     picture:   path of the contact sheet, relative to the report
     """
@@ -29,6 +30,7 @@ class RunReport:
     run: Mapping[str, Any]
     checks: Sequence[Check]
     no_checks: str
+    left_out: str
     enforced: bool
     picture: str
 
@@ -152,6 +154,8 @@ def _accuracy(report: RunReport) -> Iterator[str]:
             ]
         )
     yield from _table(['', 'found', 'limit', '', 'compared', 'worst'], rows)
+    yield ''
+    yield report.left_out
 
 
 def _latency(run: Mapping[str, Any]) -> Iterator[str]:

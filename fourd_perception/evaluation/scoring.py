@@ -33,13 +33,21 @@ class ScoredNode:
     base_frame: str
 
 
+@dataclass(frozen=True)
+class Scores:
+    """The table of accuracy, and in words which pixels are not in it."""
+
+    checks: list[Check]
+    left_out: str
+
+
 def score(
     outputs: Outputs,
     recording: SyntheticRecording,
     node: ScoredNode,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> list[Check]:
-    """The table of accuracy; every pixel, point, pose and stamp that was recorded counts.
+) -> Scores:
+    """The table of accuracy; every pixel, point, pose and stamp counts unless `left_out` tells.
 
     Limits are those that a replay with truth: weights must keep. Raises ValueError when depth was
     not recorded, and UnknownStamp for outputs of another recording.
@@ -67,13 +75,25 @@ def score(
     for done, add in enumerate(work):
         add()
         progress(done, len(work))
-    return [
+    checks = [
         *images.tallies.checks(),
         *score_fused(images, slices, node.base_frame),
         *score_transforms(outputs, recording, node.world_frame),
         *score_poses(outputs, recording),
         score_stamps(outputs, recording),
     ]
+    return Scores(checks, _left_out(images))
+
+
+def _left_out(images: ImageScorer) -> str:
+    text = f'Pixels left out: {images.left_out}.'
+    if images.margin == 0:
+        return text
+    return (
+        f'{text} Outputs of this size are interpolated, so edges count with {images.margin} px '
+        'around them, and distances of fused clouds, whose points do not tell how near to an '
+        'edge they were seen, have no limit.'
+    )
 
 
 def inferred_slices(

@@ -1,6 +1,6 @@
 """Where outputs can be held against the truth."""
 
-from fourd_perception.evaluation.comparable import certain_labels, near_edges, strongly_bent
+from fourd_perception.evaluation.comparable import certain_labels, LeftOut, near_edges
 from fourd_perception.synthetic.recording import DYNAMIC, IGNORED, STATIC
 import numpy as np
 
@@ -29,13 +29,16 @@ def test_the_sky_is_an_edge():
     assert not near_edges(depth, 2)[4, :9].any()
 
 
-def test_flow_is_comparable_where_it_is_smooth():
-    x = np.arange(40.0)[None].repeat(8, axis=0)
-    flow = np.stack([3.0 * x, np.where(x < 20, 0.01 * x**2, 0.1 * x**2)], axis=-1)
-    bent = strongly_bent(flow, 2)[4]
-    assert not bent[:16].any()
-    assert bent[18:].all()
-    assert not strongly_bent(flow, 0).any()
+def test_a_pixel_that_is_left_out_counts_under_the_first_reason():
+    left_out, first, second = LeftOut(), np.zeros((4, 10), bool), np.zeros((4, 10), bool)
+    first[:, :2], second[:, 1:5] = True, True
+    pixels = np.ones((4, 10), bool)
+    pixels[2:] = False
+    found = left_out.compared('depth', pixels, {'sky': first, 'edges': second, 'dust': ~pixels})
+    np.testing.assert_array_equal(found, pixels & ~first & ~second)
+    assert left_out.compared('flow', pixels, {'sky': ~pixels}).sum() == 20
+    left_out.compared('depth', pixels, {'sky': ~pixels})
+    assert str(left_out) == 'depth 25 % (sky 10 %, edges 15 %), flow 0 %'
 
 
 def test_without_a_margin_every_pixel_counts():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+import re
 import sys
 from types import SimpleNamespace
 
@@ -35,15 +36,25 @@ def outputs(recording: SyntheticRecording) -> PerfectOutputs:
 
 
 def broken(outputs: PerfectOutputs) -> set[str]:
-    return {c.what for c in score(outputs, outputs.recording, NODE) if not c.passed}
+    return {c.what for c in score(outputs, outputs.recording, NODE).checks if not c.passed}
 
 
 def test_perfect_outputs_keep_every_limit(outputs):
-    checks = score(outputs, outputs.recording, NODE)
+    scores = score(outputs, outputs.recording, NODE)
+    checks = scores.checks
     assert {c.what for c in checks if not c.passed} == set()
     assert all(c.count > 0 for c in checks)
+    assert 'depth and camera clouds 0 %,' in scores.left_out
     pixels = next(c for c in checks if c.what == 'depth: largest relative error').count
     assert pixels > 10_000
+
+
+def test_what_is_left_out_at_other_sizes_is_told_with_the_reason(outputs):
+    told = score(outputs, outputs.recording, replace(NODE, output_size='input')).left_out
+    assert re.search(r'depth and camera clouds \d.* % \(edges of depth', told)
+    assert re.search(r'labels \d.* % \(as depth \d', told)
+    assert re.search(r'flow \d.* % \(edges of depth \d', told)
+    assert '2 px around' in told and 'fused clouds' in told
 
 
 def scaled(factor):
@@ -115,7 +126,7 @@ def test_a_mover_that_rests_within_the_window_is_static_and_counted():
     made = make_recording('room', cameras=2, seconds=0.002, rate=1000.0)
     cameras = {name: c.resized(80, 60) for name, c in made.cameras.items()}
     recording = replace(made, cameras=cameras)
-    checks = score(PerfectOutputs(recording, NODE.pixel_budget), recording, NODE)
+    checks = score(PerfectOutputs(recording, NODE.pixel_budget), recording, NODE).checks
     found = {c.what: c.value for c in checks}
     assert found['points_static: points of movers'] == 0
     assert found['points_static: points of movers that rest'] > 10
