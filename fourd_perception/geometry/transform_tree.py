@@ -11,6 +11,7 @@ from fourd_perception.geometry.poses import interpolate_pose, invert
 import numpy as np
 
 HISTORY = 1000  # transforms kept per moving frame: 10 s at 100 Hz
+MAX_FRAMES = 1000  # children kept; a tracker that numbers what it sees would never end
 
 
 class TransformError(LookupError):
@@ -66,10 +67,12 @@ class TransformTree:
     """Transforms by child frame, as on /tf and /tf_static. Thread-safe; memory is bounded.
 
     A frame has one parent: a transform to another parent replaces what was known of the child.
+    One child more than MAX_FRAMES drops the moving one that was heard of longest ago; static ones,
+    which are told once, stay.
     """
 
     def __init__(self) -> None:
-        self._edges: dict[str, _Edge] = {}
+        self._edges: dict[str, _Edge] = {}  # by child, the one heard of last at the end
         self._lock = Lock()
 
     def set(
@@ -77,17 +80,21 @@ class TransformTree:
     ) -> None:
         """Learn one transform [4, 4]; stamp in ns (it means nothing when static).
 
-        Raises TransformError when it would close a loop.
+        Raises TransformError when it would close a loop, or for a new child when there are
+        MAX_FRAMES static ones.
         """
         with self._lock:
             if child in self._chain(parent):
                 raise TransformError(
                     f'{parent!r} cannot be the parent of {child!r}: it hangs below it already'
                 )
-            edge = self._edges.get(child)
+            if child not in self._edges and len(self._edges) >= MAX_FRAMES:
+                self._drop_oldest(child)
+            edge = self._edges.pop(child, None)
             if edge is None or edge.parent != parent or edge.static != static:
-                edge = self._edges[child] = _Edge(parent, static)
+                edge = _Edge(parent, static)
             edge.add(stamp, np.array(parent_from_child, float))
+            self._edges[child] = edge
 
     def lookup(self, target: str, source: str, stamp: int | None = None) -> np.ndarray:
         """target_from_source [4, 4] at a stamp in ns, or the newest known of every link.
@@ -124,6 +131,15 @@ class TransformTree:
         """Forget the moving transforms and the static ones alike."""
         with self._lock:
             self._edges.clear()
+
+    def _drop_oldest(self, newcomer: str) -> None:
+        oldest = next((child for child, edge in self._edges.items() if not edge.static), None)
+        if oldest is None:
+            raise TransformError(
+                f'{newcomer!r} is one frame more than the {MAX_FRAMES} static ones that are kept; '
+                'publish fewer'
+            )
+        del self._edges[oldest]
 
     def _frames(self) -> frozenset[str]:
         return frozenset(self._edges) | {edge.parent for edge in self._edges.values()}

@@ -1,7 +1,12 @@
 """The tree of frames: chains, times, and words for what is missing."""
 
 from fourd_perception.geometry.poses import interpolate_pose, invert, nearest_rotation, transform
-from fourd_perception.geometry.transform_tree import HISTORY, TransformError, TransformTree
+from fourd_perception.geometry.transform_tree import (
+    HISTORY,
+    MAX_FRAMES,
+    TransformError,
+    TransformTree,
+)
 from hypothesis import given, strategies as st
 import numpy as np
 import pytest
@@ -103,6 +108,29 @@ def test_memory_is_bounded_and_the_oldest_goes_first():
     tree.lookup('map', 'base', START + 5)
     with pytest.raises(TransformError, match='before the oldest'):
         tree.lookup('map', 'base', START + 4)
+
+
+def test_endless_new_frames_push_out_the_moving_one_that_was_silent_longest():
+    tree = TransformTree()
+    tree.set('base', 'camera', pose(0), START, static=True)
+    tree.set('map', 'once', pose(1), START, static=False)
+    for n in range(MAX_FRAMES + 5):
+        tree.set('map', 'base', pose(2), START + n, static=False)
+        tree.set('map', f'track_{n}', pose(3), START + n, static=False)
+    assert len(tree.frames) == MAX_FRAMES + 1  # the children, and their root
+    assert tree.parent_of('camera') == 'base' and tree.parent_of('base') == 'map'
+    assert tree.parent_of('once') is None and tree.parent_of('track_0') is None
+    assert tree.parent_of(f'track_{MAX_FRAMES + 4}') == 'map'
+
+
+def test_more_static_frames_than_are_kept_are_refused():
+    tree = TransformTree()
+    for n in range(MAX_FRAMES):
+        tree.set('base', f'part_{n}', pose(0), START, static=True)
+    tree.set('base', 'part_7', pose(1), START, static=True)
+    for static in (True, False):
+        with pytest.raises(TransformError, match=f"'more'.*{MAX_FRAMES}"):
+            tree.set('base', 'more', pose(0), START, static=static)
 
 
 def test_after_clear_nothing_is_known():
