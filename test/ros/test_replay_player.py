@@ -28,7 +28,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 START = 1_700_000_000_123_456_789
 STEP = 50_000_000
-DOMAINS = itertools.count(50)
+DOMAINS = itertools.cycle(range(50, 54))
 TYPES = BagTypes()
 IMAGE, INFO, TF_STATIC = '/cam/image_rect', '/cam/camera_info', '/tf_static'
 
