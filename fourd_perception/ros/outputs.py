@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from fourd_perception.engine.scene_update import Output
+from fourd_perception.ros.label_info import publish_label_info
 from fourd_perception.ros.messages import RclpyTypes
 from fourd_perception.ros.settings import Settings
 from fourd_perception.wire.topics import scene_topics
 from rclpy.lifecycle import LifecycleNode
 from rclpy.lifecycle.publisher import LifecyclePublisher
+from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.topic_endpoint_info import TopicEndpointInfo
@@ -28,6 +30,8 @@ OVERRIDABLE = (
 class Outputs:
     """A lifecycle publisher for every topic of the scene, and one for /tf if we broadcast.
 
+    LabelInfo is latched beside the labels of every camera, where `vision_msgs` is installed.
+
     tf_listened: whether another node listens to /tf, as of the last `look`
 
     Raises RuntimeError when another node publishes one of the topics already: two sources of one
@@ -41,6 +45,7 @@ class Outputs:
         self._specs = {f'{self._prefix}{s.name}': s for s in scene_topics(settings.cameras)}
         self._publishers: dict[str, LifecyclePublisher] = {}
         self._tf: LifecyclePublisher | None = None
+        self._label_info: list[Publisher] = []
         foreign = self.foreign_publisher()
         if foreign:
             raise RuntimeError(foreign)
@@ -97,7 +102,10 @@ class Outputs:
         """Take every publisher off the graph."""
         for publisher in [*self._publishers.values(), *([self._tf] if self._tf else [])]:
             self._node.destroy_lifecycle_publisher(publisher)
+        for latched in self._label_info:
+            self._node.destroy_publisher(latched)
         self._publishers.clear()
+        self._label_info.clear()
         self._tf = None
 
     def _create(self, settings: Settings) -> None:
@@ -113,6 +121,8 @@ class Outputs:
                 ),
                 qos_overriding_options=QoSOverridingOptions(OVERRIDABLE),
             )
+        labels = [name for name, s in self._specs.items() if s.output is Output.LABELS]
+        self._label_info = publish_label_info(self._node, [f'{n}/label_info' for n in labels])
         if settings.broadcasts:
             self._tf = self._node.create_lifecycle_publisher(
                 types.message('tf2_msgs/msg/TFMessage'), TF_TOPIC, QoSProfile(depth=TF_DEPTH)

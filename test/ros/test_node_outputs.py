@@ -9,7 +9,7 @@ import cv2
 from fourd_perception.ros.pipeline import ignore_masks
 from fourd_perception.ros.settings import Settings
 from nav_msgs.msg import Odometry, Path as PathMessage
-from node_bench import Cameras, wait_until
+from node_bench import Cameras, LATCHED, wait_until
 import numpy as np
 import pytest
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, TimeReference
@@ -216,3 +216,17 @@ def test_masks_that_are_nowhere_are_told_of(tmp_path):
     settings = Settings.from_values({'cameras': ['a', 'rig/b'], 'ignore_mask': '/no/{camera}.png'})
     with pytest.raises(ValueError, match='none of /no/a.png, /no/rig/b.png'):
         ignore_masks(settings)
+
+
+def test_label_info_is_latched_beside_the_labels_from_configure_to_cleanup(bench, start_node):
+    messages = pytest.importorskip('vision_msgs.msg', reason='vision_msgs is not installed')
+    start_node(wait_for='', autostart=False)
+    assert bench.transition('configure')
+    heard = bench.listen(messages.LabelInfo, 'front/labels/label_info', LATCHED)
+    wait_until(lambda: heard, 'the latched message')
+    classes = [(each.class_id, each.class_name) for each in heard[0].class_map]
+    assert classes == [(0, 'static'), (1, 'dynamic'), (2, 'unknown')]
+    assert bench.transition('cleanup')
+    assert bench.transition('configure')
+    wait_until(lambda: len(heard) == 2, 'one message of each publisher')
+    assert bench.node.count_publishers('/front/labels/label_info') == 1
