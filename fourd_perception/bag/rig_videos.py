@@ -14,7 +14,7 @@ from fourd_perception.bag.arrival import IMAGE_LATENCY, INFO_LATENCY, NEXT_CAMER
 from fourd_perception.bag.qos import LATCHED
 from fourd_perception.bag.rig_file import read_rig, RigCamera, RigError
 from fourd_perception.bag.types import BagTypes
-from fourd_perception.bag.writer import BagWriter
+from fourd_perception.bag.writer import BagWriter, whole_or_nothing
 from fourd_perception.geometry.cameras import CameraModel
 from fourd_perception.geometry.pixel_map import PixelMap
 from fourd_perception.wire.camera_info import camera_info_message
@@ -117,8 +117,7 @@ def make_bag(
             count = min(count, int(seconds * rate))
         encodings = [_encoding(rig, video) for rig, video in zip(rigs, videos)]
         rectifiers = [make_rectifier(rig, longest_side) for rig in rigs]
-        writer = BagWriter(out)
-        try:
+        with whole_or_nothing(out) as writer:
             _declare(writer, rectifiers, frame)
             for number in range(count):
                 stamp = START + number * SECOND * rate.denominator // rate.numerator
@@ -127,10 +126,6 @@ def make_bag(
                 _write(writer, rectifiers, encodings, frames, stamp)
                 if progress is not None:
                     progress(number + 1, count)
-            writer.close()
-        except BaseException:
-            writer.discard()
-            raise
 
 
 def _declare(writer: BagWriter, rectifiers: Sequence[Rectifier], frame: str) -> None:

@@ -18,7 +18,7 @@ from fourd_perception.bag.arrival import (
 )
 from fourd_perception.bag.qos import LATCHED, TopicQos
 from fourd_perception.bag.types import BagTypes
-from fourd_perception.bag.writer import BagWriter
+from fourd_perception.bag.writer import whole_or_nothing
 from fourd_perception.geometry.cameras import CameraModel
 from fourd_perception.geometry.poses import invert, transform
 from fourd_perception.synthetic.recording import (
@@ -82,19 +82,14 @@ def write_synthetic(
     Raises BagError when the folder is already there; after an error nothing is left.
     """
     events = sorted(_events(recording, wheel_odometry), key=lambda event: event.log_time)
-    writer = BagWriter(path)
-    try:
+    with whole_or_nothing(path) as writer:
         for topic, (type_name, qos) in _topics(recording, wheel_odometry).items():
             writer.topic(topic, type_name, qos)
         for number, event in enumerate(events, start=1):
             writer.write(event.topic, event.log_time, event.make())
             if progress is not None:
                 progress(number, len(events))
-        writer.close()
         recording.save(path)
-    except BaseException:
-        writer.discard()
-        raise
 
 
 def _topics(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 import shutil
 from types import TracebackType
@@ -81,3 +83,15 @@ class BagWriter:
         """Remove the recording."""
         self.close()
         shutil.rmtree(self.path)
+
+
+@contextmanager
+def whole_or_nothing(path: Path | str) -> Iterator[BagWriter]:
+    """A writer of a new recording of which nothing is left after an error."""
+    writer = BagWriter(path)
+    try:
+        yield writer
+        writer.close()
+    except BaseException:
+        writer.discard()
+        raise
