@@ -123,7 +123,9 @@ def replay(args: argparse.Namespace) -> int:
     try:
         with Progress('replaying') as progress:
             run = replaying.replay(
-                settings, lambda share, n: progress.show(share, f'{n} slices inferred')
+                settings,
+                lambda share, n: progress.show(share, f'{n} slices inferred'),
+                lambda text: print(text, file=sys.stderr),
             )
     except ReplayError as error:
         print(f'fourd-perception: {error}', file=sys.stderr)
@@ -230,7 +232,7 @@ def _add_replay(verbs: Any) -> None:
         default=1.0,
         metavar='X',
         help='seconds of the recording per second (1.0), or auto: so slowly, as it goes, that 20 '
-        'slices or more are inferred',
+        'slices or more are inferred, else once more and slower, else it fails',
     )
     add('--loop', type=_count, default=1, metavar='N', help='passes; the clock jumps back (1)')
     add('--params', type=Path, metavar='FILE', help='ROS parameter file for the node')
