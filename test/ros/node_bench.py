@@ -153,8 +153,8 @@ class Cameras:
             self._tf_static.publish(tf_message(TYPES, edges))
 
     def connect(self) -> None:
-        """Block until the node reads every camera and knows its calibration."""
-        for publisher in (*self._image.values(), *self._info.values()):
+        """Block until the node reads every camera and knows its calibration and place."""
+        for publisher in (*self._image.values(), *self._info.values(), self._tf_static):
             wait_until(publisher.get_subscription_count, f'a reader of {publisher.topic_name}')
         for name in self.images:
             self._calibrate(name, 0)

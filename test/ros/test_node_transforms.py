@@ -22,6 +22,21 @@ def edges(messages):
     return [edge for message in messages for edge in edges_of(message)]
 
 
+def play_until_heard(cameras, heard):
+    """Send instants until the first is answered; the next one.
+
+    /tf_static may reach the node after an image, and its publisher the bench after a transform.
+    """
+    for k in range(cameras.count):
+        cameras.send(k)
+        try:
+            wait_until(lambda: heard, 'an answer', 2.0)
+        except AssertionError:
+            continue
+        return k + 1
+    raise AssertionError('no answer to any instant')
+
+
 def let_tf_wait_pass(bench, cameras):
     """Send the first instant, and wait until TF has had its time to tell of the cameras."""
     cameras.send(0)
@@ -33,17 +48,20 @@ def test_the_base_moves_in_the_world_as_it_did_in_truth(bench, cameras, start_no
     start_node(tf__mode='base')
     tf = listen_to_tf(bench)
     cameras.connect()
-    cameras.play(range(6), tf)
+    first = play_until_heard(cameras, tf)
+    cameras.play(range(first, first + 5), tf)
     truth = cameras.recording
-    start = np.linalg.inv(truth.world_from_base(truth.stamps('front')[0]))
+    start, *_ = edges(tf)
+    world_from_truth = start.parent_from_child @ np.linalg.inv(truth.world_from_base(start.stamp))
     for edge in edges(tf):
-        expected = start @ truth.world_from_base(edge.stamp)
+        expected = world_from_truth @ truth.world_from_base(edge.stamp)
         error = np.linalg.inv(expected) @ edge.parent_from_child
         assert (edge.parent, edge.child) == ('fourd_world', 'base_link')
         assert np.linalg.norm(error[:3, 3]) < 1e-3
         assert np.abs(error[:3, :3] - np.eye(3)).max() < np.radians(0.01)
     stamps = [edge.stamp for edge in edges(tf)]
-    assert stamps == list(truth.stamps('front')[:6]), 'each stamp once'
+    begin = truth.stamps('front').index(start.stamp)
+    assert stamps == list(truth.stamps('front')[begin : first + 5]), 'each stamp once'
 
 
 def test_a_foreign_parent_that_appears_later_stops_the_broadcast(bench, cameras, start_node):
@@ -51,14 +69,16 @@ def test_a_foreign_parent_that_appears_later_stops_the_broadcast(bench, cameras,
     tf = listen_to_tf(bench)
     depth = bench.listen(Image, 'front/depth/image_rect')
     cameras.connect()
-    cameras.play(range(2), tf)
+    first = play_until_heard(cameras, tf)
+    cameras.play([first], tf)
     odom = bench.node.create_publisher(TFMessage, '/tf', 10)
     wait_until(odom.get_subscription_count, 'the node on /tf')
-    stamp = cameras.recording.stamps('front')[2]
+    stamp = cameras.recording.stamps('front')[first + 1]
     odom.publish(tf_message(TYPES, [Edge('odom', 'base_link', np.eye(4), stamp)]))
     wait_until(lambda: edges(tf)[-1].parent == 'odom', 'the foreign transform')
-    cameras.play(range(2, 5), depth)
-    assert [edge.parent for edge in edges(tf)] == ['fourd_world', 'fourd_world', 'odom']
+    cameras.play(range(first + 1, first + 4), depth)
+    *before, last = [edge.parent for edge in edges(tf)]
+    assert (set(before), last) == ({'fourd_world'}, 'odom')
     node.wait_for_log('base_link has the parent odom')
     bench.forget_status()
     wait_until(lambda: bench.status('transforms'), 'diagnostics')
