@@ -2,7 +2,6 @@
 
 from concurrent.futures import ThreadPoolExecutor
 import itertools
-from pathlib import Path
 import signal
 import time
 
@@ -10,6 +9,7 @@ from fourd_perception.ros.process import NodeProcess
 from node_bench import Bench, Cameras, wait_until
 import pytest
 from sensor_msgs.msg import Image
+from shared_memory import held_by
 
 LIMIT = 2.0
 LANES = (48, 49)  # domains of their own, beside those that the fixtures hand out
@@ -20,16 +20,6 @@ def seconds_to_leave(node, number):
     started = time.monotonic()
     assert node.stop(number) == 0, node.log
     return time.monotonic() - started
-
-
-def shared_memory(pid):
-    """Shared-memory segments that a process has open, and this one has not."""
-
-    def opened(maps):
-        names = (line.split()[-1] for line in Path(maps).read_text().splitlines())
-        return {name for name in names if name.startswith('/dev/shm/')}
-
-    return opened(f'/proc/{pid}/maps') - opened('/proc/self/maps')
 
 
 def stop_while_inferring(bench, cameras, params, number):
@@ -46,10 +36,10 @@ def stop_while_inferring(bench, cameras, params, number):
             return bench.values('inference').get('waiting for') == ''
 
         wait_until(infers, 'inference', 30.0)
-        segments = shared_memory(node.pid)
+        segments = held_by(node.pid)
         assert segments, 'the shared-memory profile is not in use'
         assert seconds_to_leave(node, number) < LIMIT
-        left = [name for name in segments if Path(name).exists()]
+        left = [segment for segment in segments if segment.exists()]
         assert not left, 'a segment of 64 MiB stays behind'
 
 

@@ -19,6 +19,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parent))
 
 from replays import command, cut, environment, fourd, OPTIONS, replay
+from shared_memory import held_by, held_by_anyone
 
 
 def messages(bag: Path, topic: str) -> Iterator:
@@ -131,14 +132,18 @@ def test_a_player_that_is_killed_can_be_started_again(room_bag, tmp_path):
     }
     domain = int(env['ROS_DOMAIN_ID'])
     play = [sys.executable, str(Path(__file__).parent / 'play_and_listen.py'), str(room_bag)]
+    left = set()
     with NodeProcess(params, domain) as node:
         for _ in range(2):
             player = subprocess.Popen(play, env=env, stdout=subprocess.PIPE, text=True)
             line = player.stdout.readline()
             assert line.startswith('heard'), node.log
+            left |= held_by(player.pid)
             player.send_signal(signal.SIGKILL)
             player.wait()
             time.sleep(1.0)
             assert node.returncode is None
         assert 'went back' in node.log
     assert node.returncode == 0
+    for file in left - held_by_anyone():  # nobody cleans up after a process that is killed
+        file.unlink(missing_ok=True)
