@@ -32,14 +32,19 @@ TYPE_HASH = 'RIHS01_e369d0f05a23ae52508854b66f6aa0437f3449d652e8cbf22d5abe85d020
 PREFIX = Path(sys.prefix)
 SITE_PACKAGES = Path(sysconfig.get_path('platlib'))
 MODULE = f'{PACKAGE}_s__rosidl_typesupport_c.so'
+# Fast DDS serialises with the first; Jazzy's describes the type to others with the second.
+TYPE_SUPPORTS = ('rosidl_typesupport_fastrtps_c', 'rosidl_typesupport_introspection_c')
 LIBRARIES = (
     'geometry_msgs__rosidl_generator_py',
     'geometry_msgs__rosidl_generator_c',
     'geometry_msgs__rosidl_typesupport_fastrtps_c',
+    'geometry_msgs__rosidl_typesupport_introspection_c',
     'std_msgs__rosidl_generator_c',
     'builtin_interfaces__rosidl_generator_c',
+    'rosidl_typesupport_c',
     'rosidl_typesupport_fastrtps_c',
     'rosidl_typesupport_fastrtps_cpp',
+    'rosidl_typesupport_introspection_c',
     'rosidl_runtime_c',
     'rcutils',
     'rmw',
@@ -80,6 +85,7 @@ def generate(out: Path) -> None:
     from rosidl_generator_type_description import generate_type_hash
     from rosidl_typesupport_c import generate_c as generate_typesupport_c
     from rosidl_typesupport_fastrtps_c import generate_typesupport_fastrtps_c
+    from rosidl_typesupport_introspection_c import generate_c as generate_introspection_c
 
     (out / 'msg').mkdir(parents=True)
     with contextlib.redirect_stdout(io.StringIO()):
@@ -91,12 +97,11 @@ def generate(out: Path) -> None:
         sys.exit(f'{SOURCE / INTERFACE} has type hash {found}; the real one is {TYPE_HASH}.')
     generate_c(arguments(out, 'rosidl_generator_c'))
     generate_typesupport_fastrtps_c(arguments(out, 'rosidl_typesupport_fastrtps_c'))
-    generate_typesupport_c(
-        arguments(out, 'rosidl_typesupport_c'), ['rosidl_typesupport_fastrtps_c']
-    )
+    generate_introspection_c(arguments(out, 'rosidl_typesupport_introspection_c'))
+    generate_typesupport_c(arguments(out, 'rosidl_typesupport_c'), TYPE_SUPPORTS)
     generate_py(arguments(out, 'rosidl_generator_py'), ['rosidl_typesupport_c'])
     (out / '__init__.py').touch()
-    for generator in ('rosidl_generator_c', 'rosidl_typesupport_fastrtps_c'):
+    for generator in ('rosidl_generator_c', *TYPE_SUPPORTS):
         name = f'{generator}__visibility_control.h'
         template = (PREFIX / 'share' / generator / 'resource' / f'{name}.in').read_text()
         header = template.replace('@PROJECT_NAME@', PACKAGE)
@@ -153,7 +158,10 @@ def run(command: list[str]) -> None:
 
 
 def install(out: Path) -> None:
-    """Put the package into site-packages: complete beside its place first, then renamed."""
+    """Put the package into site-packages: complete beside its place first, then renamed.
+
+    The type supports are looked for in libraries of their names; the one module serves as all.
+    """
     SITE_PACKAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix='.tf2_msgs-', dir=SITE_PACKAGES) as staging:
         package = Path(staging) / PACKAGE
@@ -164,6 +172,10 @@ def install(out: Path) -> None:
         if target.exists():
             target.rename(Path(staging) / 'previous')
         package.rename(target)
+        for type_support in TYPE_SUPPORTS:
+            link = Path(staging) / type_support
+            link.symlink_to(target / MODULE)
+            link.replace(PREFIX / 'lib' / f'lib{PACKAGE}__{type_support}.so')
 
 
 if __name__ == '__main__':

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys import get_typestore, Stores
 from rosbags.typesys.store import Typestore
 
 

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
-import numpy as np
-
 from fourd_perception.geometry.cameras import CameraModel
 from fourd_perception.grid.frame import Frame, TimeSlice
+import numpy as np
 
 
 class Output(str, Enum):
@@ -43,10 +42,11 @@ class Label(IntEnum):
 class Scale:
     """Metres per unit of the network's gauge.
 
-    value:  the factor applied; 1.0 when the source is `none`
+    value:  the factor applied to this window's depths and translations; with source `none` it
+            only keeps lengths continuous, in the unit of the first window's gauge
     source: `rig`, `chain` (carried over from the windows before), or `none`
     spread: relative one-sigma spread of `value`; NaN when the source is `none`
-    reason: why there is no metric scale, in plain words; empty otherwise
+    reason: why the rig gives no metric scale, in plain words; empty when it does
     """
 
     value: float
@@ -116,6 +116,8 @@ class SceneUpdate:
     covariance: float64 [6, 6] of that pose (x, y, z, rotation about x, y, z; metres, radians)
     rig_known:  whether `world_from_base` is the base's
     window_fill: number of slices in the window
+    world_reset: why the world began anew with this update; empty when it goes on
+    warnings:   what is doubtful about the input, in plain words
     faults:     frames that could not be used, each with the reason
     timings:    seconds per stage, in order
     """
@@ -127,6 +129,8 @@ class SceneUpdate:
     covariance: np.ndarray | None
     rig_known: bool
     window_fill: int
+    world_reset: str = ''
+    warnings: tuple[str, ...] = ()
     faults: tuple[tuple[Frame, str], ...] = ()
     timings: Mapping[str, float] = field(default_factory=dict)
 

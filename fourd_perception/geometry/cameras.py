@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from fourd_perception.geometry.pixel_map import PixelMap
+import numpy as np
 
 
 @dataclass(frozen=True, eq=False)

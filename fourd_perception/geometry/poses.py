@@ -83,3 +83,22 @@ def rotation_from_quaternion(quaternion: np.ndarray) -> np.ndarray:
             [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
         ]
     )
+
+
+def interpolate_pose(first: np.ndarray, second: np.ndarray, fraction: float) -> np.ndarray:
+    """The transform [4, 4] a fraction of the way from `first` to `second`.
+
+    Translation linearly, rotation along the shorter arc (slerp); fractions outside 0..1 go on
+    in the same direction.
+    """
+    q0 = quaternion_from_rotation(first[:3, :3])
+    q1 = quaternion_from_rotation(second[:3, :3])
+    if q0 @ q1 < 0:
+        q1 = -q1
+    angle = 2.0 * np.arctan2(np.linalg.norm(q1 - q0), np.linalg.norm(q1 + q0))
+    if angle < 1e-9:
+        weights = 1.0 - fraction, fraction
+    else:
+        weights = np.sin([(1.0 - fraction) * angle, fraction * angle]) / np.sin(angle)
+    rotation = rotation_from_quaternion(weights[0] * q0 + weights[1] * q1)
+    return transform(rotation, (1.0 - fraction) * first[:3, 3] + fraction * second[:3, 3])

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+NANOSECONDS = 1_000_000_000  # in a second
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:

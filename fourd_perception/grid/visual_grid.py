@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from fourd_perception.grid.frame import Frame, TimeSlice
+import numpy as np
 
 MISSING_STAMP = -1
 
@@ -42,28 +41,28 @@ class VisualGrid:
 
     @property
     def present(self) -> np.ndarray:
-        """bool [V, T]: which cells hold a frame."""
+        """Which cells hold a frame, bool [V, T]."""
         return self.stamps != MISSING_STAMP
 
     @property
     def stamps(self) -> np.ndarray:
-        """int64 [V, T]: stamp of each cell in nanoseconds, `MISSING_STAMP` where missing."""
+        """Stamp of each cell in nanoseconds, int64 [V, T]; `MISSING_STAMP` where missing."""
         return np.array(
             [
-                [MISSING_STAMP if s.frames[v] is None else s.frames[v].stamp for s in self.slices]
-                for v in range(len(self.cameras))
+                [MISSING_STAMP if frame is None else frame.stamp for frame in row]
+                for row in zip(*(s.frames for s in self.slices))
             ],
             dtype=np.int64,
         )
 
     @property
     def view_id(self) -> np.ndarray:
-        """int [V, T]: row number of each cell."""
+        """Row number of each cell, int [V, T]."""
         return np.broadcast_to(np.arange(self.shape[0])[:, None], self.shape)
 
     @property
     def time_id(self) -> np.ndarray:
-        """int [V, T]: column number of each cell."""
+        """Column number of each cell, int [V, T]."""
         return np.broadcast_to(np.arange(self.shape[1])[None, :], self.shape)
 
     @property

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from fourd_perception.model.prediction import GridTensors
 import numpy as np
 import torch
-
-from fourd_perception.model.prediction import GridTensors
 
 
 def check_grid(grid: GridTensors, patch: int) -> None:

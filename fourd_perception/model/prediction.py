@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from fourd_perception.geometry.pixel_map import PixelMap
 import numpy as np
 import torch
-
-from fourd_perception.geometry.pixel_map import PixelMap
 
 
 @dataclass(frozen=True, eq=False)

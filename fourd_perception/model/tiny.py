@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-import torch
-
 from fourd_perception.geometry.poses import invert, rotation_from_quaternion, transform
 from fourd_perception.model.grid_check import check_grid
 from fourd_perception.model.prediction import GridTensors, Prediction, PredictorInfo
 from fourd_perception.model.tiny_network import PATCH, RawOutputs, TinyNetwork
+import numpy as np
+import torch
 
 MAX_LOGARITHM = 10.0
 
@@ -94,7 +93,7 @@ def _scatter(values: torch.Tensor, grid: GridTensors) -> torch.Tensor:
 
 
 def _only_where(cells: np.ndarray, values: torch.Tensor) -> torch.Tensor:
-    """The values [V, T, ...] of the given cells, NaN in all others."""
+    """Keep the values [V, T, ...] of the given cells, NaN in all others."""
     kept = torch.from_numpy(cells).to(values.device)
     return values.masked_fill(~kept[:, :, None, None, None], math.nan)
 

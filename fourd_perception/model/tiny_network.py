@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from fourd_perception.model.attention import AttentionBlock
 import torch
 from torch import nn
 from torch.nn import functional as F
-
-from fourd_perception.model.attention import AttentionBlock
 
 PATCH = 14
 DIM = 128
@@ -62,7 +61,7 @@ class TinyNetwork(nn.Module):
         patches = features.flatten(2).transpose(1, 2) + patch_positions(cells, rows, columns)
         is_reference = (cells == 0).all(dim=1).long()
         tokens = torch.cat([self.camera_token[is_reference][:, None], patches], dim=1)
-        for frame_block, global_block in zip(self.frame_blocks, self.global_blocks):
+        for frame_block, global_block in zip(self.frame_blocks, self.global_blocks, strict=True):
             tokens = frame_block(tokens)
             tokens = global_block(tokens.reshape(1, -1, DIM)).view(count, -1, DIM)
         tokens = self.norm(tokens)

@@ -8,12 +8,14 @@ is read when a process makes its first DDS participant, so the variable must be 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 import shutil
 
 from fourd_perception.installation import share_path
 
-# Fast DDS 3 reads the first, Humble's 2.6 only the second.
+# Fast DDS 3, which came with Kilted (rclpy 9), reads both and warns of the second; before, Fast
+# DDS knows the second only.
 PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
 SHARED_MEMORY = Path('/dev/shm')
 SEGMENT_BYTES = 64 << 20
@@ -32,8 +34,8 @@ def shm_environment(environment: Mapping[str, str]) -> dict[str, str]:
     other = 'fastrtps' not in environment.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp')
     if other or profile_in_use(environment):
         return {}
-    profile = str(share_path('config/fastdds_shm.xml'))
-    return {variable: profile for variable in PROFILE_VARIABLES}
+    new = int(version('rclpy').partition('.')[0]) >= 9
+    return {PROFILE_VARIABLES[0 if new else 1]: str(share_path('config/fastdds_shm.xml'))}
 
 
 def shared_memory_shortage(directory: Path = SHARED_MEMORY) -> str | None:

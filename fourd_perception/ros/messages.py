@@ -31,7 +31,7 @@ class RclpyTypes:
     def octets(self, values: np.ndarray) -> array[int]:
         """The bytes of an array as `array('B')`."""
         octets = array('B')
-        octets.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8))
+        octets.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
         return octets
 
     def doubles(self, values: Sequence[float] | np.ndarray) -> array[float]:

@@ -110,7 +110,7 @@ class NodeProcess:
                 raise RuntimeError(f'the node {why} without writing {text!r}:\n{self.log}')
             time.sleep(0.02)
 
-    def signal(self, number: int) -> None:
+    def send(self, number: int) -> None:
         """Send a signal, such as `signal.SIGINT`."""
         if self.returncode is None:
             self._started().send_signal(number)
@@ -118,7 +118,7 @@ class NodeProcess:
     def stop(self, number: int = signal.SIGINT) -> int:
         """Send a signal, wait for the end and return the exit status."""
         process = self._started()
-        self.signal(number)
+        self.send(number)
         try:
             return process.wait(self.STOP_SECONDS)
         except subprocess.TimeoutExpired:

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import yaml
 
 from fourd_perception.geometry.cameras import CameraModel
 from fourd_perception.geometry.poses import invert
 from fourd_perception.synthetic.layouts import make_scene
 from fourd_perception.synthetic.motion import Motion
+from fourd_perception.synthetic.pinhole import camera_rays, pixel_grid, pixels_of, project
 from fourd_perception.synthetic.rigs import make_rig
-from fourd_perception.synthetic.scene import SKY, Body, Hits, cast, shade
-from fourd_perception.synthetic.textures import Texture
+from fourd_perception.synthetic.scene import Body, cast, Hits, shade
+from fourd_perception.synthetic.scene_file import read_scene, SCENE_FILE, write_scene
+import numpy as np
 
 STATIC, DYNAMIC, IGNORED = 0, 1, 2
-_FILE = 'scene.yaml'
 # A real clock of a camera: no multiple of anything, and too long for a float64.
 _START = 1_700_000_000_123_456_789
 _SUPERSAMPLING = 2
@@ -89,12 +86,12 @@ class SyntheticRecording:
 
     def hits(self, camera: CameraModel, stamp: int) -> Hits:
         """What every pixel of an image sees, row by row; `camera` is derived from the rig's."""
-        self._check(camera.name, stamp)
+        self.require_image(camera.name, stamp)
         return self._cast(camera, stamp, camera_rays(camera))
 
     def image(self, camera: str, stamp: int) -> np.ndarray:
         """uint8 [H, W, 3] RGB, 2 x 2 samples a pixel."""
-        self._check(camera, stamp)
+        self.require_image(camera, stamp)
         model, n = self.cameras[camera], _SUPERSAMPLING
         fine = model.resized(n * model.width, n * model.height)
         assert fine.intrinsics is not None
@@ -127,7 +124,7 @@ class SyntheticRecording:
         gets behind the camera) and occluded bool [h, w]: something else is in front of it there,
         or it leaves the image, or the flow is NaN.
         """
-        self._check(camera.name, other_stamp)
+        self.require_image(camera.name, other_stamp)
         hits = self.hits(camera, stamp)
         moved, _ = self.moved_rays(camera, hits, stamp, other_stamp)
         flow = pixels_of(camera, moved[:2]) - pixel_grid(camera)
@@ -147,22 +144,22 @@ class SyntheticRecording:
         hits = self.hits(camera, stamp)
         largest = np.zeros(len(hits.body))
         for other in other_stamps:
-            self._check(camera.name, other)
+            self.require_image(camera.name, other)
             moved, still = self.moved_rays(camera, hits, stamp, other)
             apart = pixels_of(camera, moved[:2]) - pixels_of(camera, still[:2])
             largest = np.fmax(largest, np.hypot(*apart))
         return largest.reshape(camera.height, camera.width).astype(np.float32)
 
     def surfaces(self, points_world: np.ndarray, stamp: int) -> tuple[np.ndarray, np.ndarray]:
-        """Distance [N] in metres from points [N, 3] to the nearest surface, and whether that one
-        ever moves, bool [N]."""
-        poses = self._poses(stamp)
-        points = np.asarray(points_world, float).T
-        nearest = np.full(points.shape[1], np.inf)
-        mover = np.zeros(points.shape[1], bool)
-        for body, pose in zip(self.bodies, poses):
-            local = invert(pose)[:3] @ np.vstack([points, np.ones(points.shape[1])])
-            distance = np.abs(body.form.distance(local, np.array(body.half_size)))
+        """How far points [N, 3] are from the nearest surface, and what that surface is.
+
+        Returns distances [N] in metres, and bool [N]: whether that surface ever moves.
+        """
+        seconds = self._seconds(stamp)
+        nearest = np.full(len(points_world), np.inf)
+        mover = np.zeros(len(points_world), bool)
+        for body in self.bodies:
+            distance = np.abs(body.distance(points_world, seconds))
             mover = np.where(distance < nearest, body.motion.moves, mover)
             nearest = np.minimum(nearest, distance)
         return nearest, mover
@@ -187,14 +184,14 @@ class SyntheticRecording:
                 step = after[number] @ invert(before[number])
                 carried[:, chosen] = step[:3, :3] @ points[:, chosen] + step[:3, 3:]
         other_from_world = invert(self.world_from_camera(camera.name, other_stamp))
-        return _project(other_from_world, carried), _project(other_from_world, points)
+        return project(other_from_world, carried), project(other_from_world, points)
 
     def _seen(self, camera: CameraModel, rays: np.ndarray, stamp: int) -> np.ndarray:
         """Whether points (x/z, y/z, z) lie inside the image with nothing in front of them."""
         pixels = pixels_of(camera, rays[:2])
         size = np.array([[camera.width], [camera.height]])
         with np.errstate(invalid='ignore'):
-            seen = ((pixels >= -0.5) & (pixels <= size - 0.5)).all(axis=0)
+            seen = np.all((pixels >= -0.5) & (pixels <= size - 0.5), axis=0)
         chosen = np.flatnonzero(seen)
         front = self._cast(camera, stamp, rays[:2, chosen]).depth
         seen[chosen] = front > rays[2, chosen] * (1 - _OCCLUSION_MARGIN)
@@ -216,125 +213,30 @@ class SyntheticRecording:
             )
         return (stamp - self.start) * 1e-9
 
-    def _check(self, camera: str, stamp: int) -> None:
+    def require_image(self, camera: str, stamp: int) -> None:
+        """Raise ValueError for an unknown camera, UnknownStamp for a stamp without an image."""
         if camera not in self.cameras:
             raise ValueError(
                 f'recording {self.name!r} has no camera {camera!r}, only {tuple(self.cameras)}'
             )
         if stamp not in self.camera_stamps[camera]:
             raise UnknownStamp(
-                f'camera {camera!r} of recording {self.name!r} has no image with stamp {stamp} ns; '
+                f'camera {camera!r} of recording {self.name!r} has no image of stamp {stamp} ns; '
                 'use the bag that was written from this recording'
             )
 
     def save(self, directory: str | Path) -> None:
         """Write `scene.yaml`, which holds everything in plain numbers."""
-        path = Path(directory)
-        path.mkdir(parents=True, exist_ok=True)
-        text = yaml.safe_dump(_to_plain(self), sort_keys=False, default_flow_style=None, width=99)
-        (path / _FILE).write_text(text)
+        parts = self.bodies, self.light, self.cameras, self.trajectory, self.camera_stamps
+        write_scene(Path(directory) / SCENE_FILE, *parts)
 
     @staticmethod
     def load(directory: str | Path) -> SyntheticRecording:
-        """Read what `save` wrote; numbers come back exactly. The name becomes the directory's.
+        """Read what `save` wrote; numbers come back exactly. The directory becomes the name.
 
         Raises FileNotFoundError when there is no `scene.yaml`.
         """
-        path = Path(directory) / _FILE
-        if not path.is_file():
-            raise FileNotFoundError(
-                f'{path} does not exist; `fourd-perception synth` writes a recording with one'
-            )
-        return _from_plain(yaml.safe_load(path.read_text()), str(directory))
-
-
-def camera_rays(camera: CameraModel) -> np.ndarray:
-    """(x, y) of the directions (x, y, 1) through all pixel centres, float64 [2, h * w]."""
-    assert camera.intrinsics is not None
-    k = camera.intrinsics
-    return (pixel_grid(camera) - k[:2, 2:]) / np.array([[k[0, 0]], [k[1, 1]]])
-
-
-def pixel_grid(camera: CameraModel) -> np.ndarray:
-    """(x, y) of all pixel centres row by row, float64 [2, h * w]."""
-    y, x = np.mgrid[: camera.height, : camera.width].reshape(2, -1).astype(float)
-    return np.stack([x, y])
-
-
-def pixels_of(camera: CameraModel, rays: np.ndarray) -> np.ndarray:
-    """Pixels [2, N] of rays (x, y) [2, N]."""
-    assert camera.intrinsics is not None
-    k = camera.intrinsics
-    return rays * np.array([[k[0, 0]], [k[1, 1]]]) + k[:2, 2:]
-
-
-def _project(camera_from_world: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """(x/z, y/z, z) of world points [3, N]; NaN where z <= 0."""
-    x, y, z = camera_from_world[:3, :3] @ points + camera_from_world[:3, 3:]
-    z = np.where(z > 1e-6, z, np.nan)
-    return np.stack([x / z, y / z, z])
-
-
-def _to_plain(recording: SyntheticRecording) -> dict[str, Any]:
-    cameras = {}
-    for name, camera in recording.cameras.items():
-        assert camera.intrinsics is not None and camera.base_from_camera is not None
-        cameras[name] = {
-            'frame_id': camera.frame_id,
-            'size': [camera.width, camera.height],
-            'intrinsics': camera.intrinsics.tolist(),
-            'base_from_camera': camera.base_from_camera.tolist(),
-            'stamps': list(recording.stamps(name)),
-        }
-    return _without_tuples(
-        {
-            'light': recording.light,
-            'trajectory': asdict(recording.trajectory),
-            'cameras': cameras,
-            'bodies': [asdict(body) for body in recording.bodies],
-        }
-    )
-
-
-def _without_tuples(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_tuples(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_tuples(item) for item in value]
-    return value
-
-
-def _with_tuples(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _with_tuples(item) for key, item in value.items()}
-    return tuple(_with_tuples(item) for item in value) if isinstance(value, list) else value
-
-
-def _from_plain(plain: dict[str, Any], name: str) -> SyntheticRecording:
-    plain = _with_tuples(plain)
-    bodies = [
-        Body(**{**b, 'texture': Texture(**b['texture']), 'motion': Motion(**b['motion'])})
-        for b in plain['bodies']
-    ]
-    cameras = {
-        key: CameraModel(
-            name=key,
-            width=c['size'][0],
-            height=c['size'][1],
-            intrinsics=np.array(c['intrinsics']),
-            frame_id=c['frame_id'],
-            base_from_camera=np.array(c['base_from_camera']),
-        )
-        for key, c in plain['cameras'].items()
-    }
-    return SyntheticRecording(
-        name=name,
-        bodies=tuple(bodies),
-        light=plain['light'],
-        cameras=cameras,
-        trajectory=Motion(**plain['trajectory']),
-        camera_stamps={key: c['stamps'] for key, c in plain['cameras'].items()},
-    )
+        return SyntheticRecording(str(directory), *read_scene(Path(directory) / SCENE_FILE))
 
 
 def make_recording(
@@ -347,9 +249,11 @@ def make_recording(
     """
     count = max(1, round(seconds * rate))
     models = make_rig(kind, cameras)
-    bodies, light, trajectory = make_scene(kind, seed)
+    bodies, light, trajectory = make_scene(kind, seconds, seed)
     stamps = {
-        name: tuple(_START + 137 * i + round(k * 1e9 / rate) for k in range(count))
+        name: tuple(
+            _START + round(k * 1e9 / rate) + k * 7919 % 1009 + 137 * i for k in range(count)
+        )
         for i, name in enumerate(models)
     }
     return SyntheticRecording(f'{kind}, seed {seed}', bodies, light, models, trajectory, stamps)

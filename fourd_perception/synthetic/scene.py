@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from fourd_perception.geometry.poses import invert
 from fourd_perception.synthetic.motion import Motion, Vector
-from fourd_perception.synthetic.shapes import SHAPES, Shape
-from fourd_perception.synthetic.textures import Texture, noise
+from fourd_perception.synthetic.shapes import Shape, SHAPES
+from fourd_perception.synthetic.textures import noise, Texture
+import numpy as np
 
 SKY = -1
 _NEAREST = 1e-6
@@ -44,6 +43,13 @@ class Body:
     def form(self) -> Shape:
         """The geometry behind the name of the shape."""
         return SHAPES[self.shape]
+
+    def distance(self, points: np.ndarray, seconds: float = 0.0) -> np.ndarray:
+        """Signed distance [...] in metres of world points [..., 3], negative inside the body."""
+        points = np.asarray(points, float)
+        body_from_world = invert(self.motion.pose(seconds))
+        local = body_from_world[:3, :3] @ points.reshape(-1, 3).T + body_from_world[:3, 3:]
+        return self.form.distance(local, np.array(self.half_size)).reshape(points.shape[:-1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +110,9 @@ def _candidates(
         return slice(None)
     spots = corners[:2] / corners[2]
     low, high = spots.min(axis=1), spots.max(axis=1)
-    inside = (rays[0] >= low[0]) & (rays[0] <= high[0]) & (rays[1] >= low[1]) & (rays[1] <= high[1])
+    inside = (
+        (rays[0] >= low[0]) & (rays[0] <= high[0]) & (rays[1] >= low[1]) & (rays[1] <= high[1])
+    )
     chosen = np.flatnonzero(inside)
     return chosen if len(chosen) else None
 

@@ -119,7 +119,7 @@ class Shape:
     interval: (origin [3], directions [3, N], half) -> (near [N], far [N]) in lengths of the
               direction; near > far or NaN on a miss
     distance: (points, half) -> signed distance [N] to the surface, negative inside
-    skin:     (surface points, half) -> outward normals [3, N], texture coordinates [2, N] in metres
+    skin:     (surface points, half) -> outward normals [3, N], texture coordinates [2, N] (m)
     """
 
     interval: Callable[[np.ndarray, np.ndarray, np.ndarray], Interval]

@@ -5,23 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from fourd_perception.geometry.cameras import CameraModel
 from fourd_perception.geometry.poses import invert
 from fourd_perception.model.prediction import GridTensors, Prediction, PredictorInfo
+from fourd_perception.synthetic.pinhole import camera_rays, pixel_grid, pixels_of
 from fourd_perception.synthetic.recording import (
     DYNAMIC,
+    dynamic_label,
     IGNORED,
     SyntheticRecording,
-    camera_rays,
-    dynamic_label,
-    pixel_grid,
-    pixels_of,
 )
 from fourd_perception.synthetic.scene import Hits
+import numpy as np
+import torch
 
+_Key = tuple[str, int, int, bytes, int]
 _LOGIT = 6.0
 _SMALLEST_SCALE, _LARGEST_SCALE = 0.2, 5.0
 
@@ -35,7 +33,7 @@ class _Cell:
     hits: Hits
 
     @property
-    def key(self) -> tuple:
+    def key(self) -> _Key:
         return _key(self.camera, self.stamp)
 
 
@@ -60,8 +58,8 @@ class TruthPredictor:
     def __init__(self, recording: SyntheticRecording, seed: int = 0) -> None:
         self._recording = recording
         self._seed = seed
-        self._cells: dict[tuple, _Cell] = {}
-        self._steps: dict[tuple, _Step] = {}
+        self._cells: dict[_Key, _Cell] = {}
+        self._steps: dict[tuple[_Key, int], _Step] = {}
         self.info = PredictorInfo(name=f'truth:{recording.name}', patch=14, licence='Apache-2.0')
 
     @staticmethod
@@ -86,13 +84,13 @@ class TruthPredictor:
             others = {k: c for (row, k), c in cells.items() if row == view and k != time}
             for k, other in others.items():
                 step = self._step(cell, other.stamp)
-                steps[(*cell.key, other.stamp)] = step
+                steps[(cell.key, other.stamp)] = step
                 if k == time + 1:
                     out.forward[view, time] = step.flow
                 if k == time - 1:
                     out.backward[view, time] = step.flow
             if others:
-                own = [steps[(*cell.key, other.stamp)].own_motion for other in others.values()]
+                own = [steps[(cell.key, other.stamp)].own_motion for other in others.values()]
                 out.mask[view, time] = _logits(np.max(own, axis=0))
         self._cells = {cell.key: cell for cell in cells.values()}
         self._steps = steps
@@ -103,16 +101,15 @@ class TruthPredictor:
         cells = {}
         for view, time in np.argwhere(grid.present):
             name, stamp = grid.cameras[view], int(grid.stamps[view, time])
-            camera = self._recording.cameras[name]
-            camera = camera.mapped(grid.pixel_maps[view], width, height)
+            self._recording.require_image(name, stamp)
+            image_camera = self._recording.cameras[name]
+            camera = image_camera.mapped(grid.pixel_maps[view], width, height)
             known = self._cells.get(_key(camera, stamp))
-            cells[view, time] = known or _Cell(
-                camera, stamp, self._recording.hits(camera, stamp)
-            )
+            cells[view, time] = known or _Cell(camera, stamp, self._recording.hits(camera, stamp))
         return cells
 
     def _step(self, cell: _Cell, other: int) -> _Step:
-        known = self._steps.get((*cell.key, other))
+        known = self._steps.get((cell.key, other))
         if known:
             return known
         camera = cell.camera
@@ -151,7 +148,7 @@ class TruthPredictor:
         out.intrinsics[view, time] = cell.camera.intrinsics
 
 
-def _key(camera: CameraModel, stamp: int) -> tuple:
+def _key(camera: CameraModel, stamp: int) -> _Key:
     assert camera.intrinsics is not None
     return camera.name, camera.width, camera.height, camera.intrinsics.tobytes(), stamp
 

@@ -6,9 +6,8 @@ All functions give uint8 [h, w, 3] RGB. What is not known is dark grey, in flow 
 from __future__ import annotations
 
 import cv2
-import numpy as np
-
 from fourd_perception.engine.scene_update import Label
+import numpy as np
 
 UNKNOWN_RGB = (58, 60, 64)
 DYNAMIC_RGB = (255, 88, 20)
@@ -52,9 +51,8 @@ def depth_to_rgb(
     near, far = near or lower, far or upper
     if not 0 < near < far:
         raise ValueError(f'depth colours run from near {near} to far {far}; give 0 < near < far')
-    with np.errstate(divide='ignore', invalid='ignore'):
-        level = (1.0 / depth - 1.0 / far) / (1.0 / near - 1.0 / far)
-    return _mapped(np.where(depth > 0, level, np.nan), DEPTH_TABLE)
+    known = np.where(np.isfinite(depth) & (depth > 0), depth, np.nan)
+    return _mapped((1.0 / known - 1.0 / far) / (1.0 / near - 1.0 / far), DEPTH_TABLE)
 
 
 def confidence_to_rgb(confidence: np.ndarray) -> np.ndarray:
@@ -63,7 +61,7 @@ def confidence_to_rgb(confidence: np.ndarray) -> np.ndarray:
 
 
 def label_overlay(rgb: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """The image [h, w, 3] with labels [h, w] (`Label`) upon it.
+    """Lay labels [h, w] (`Label`) on an image [h, w, 3].
 
     Static is left as it is, dynamic is tinted warm with a bright rim, unknown greyed and hatched.
     """
@@ -104,13 +102,13 @@ def flow_to_rgb(flow: np.ndarray, max_px: float | None = None) -> np.ndarray:
 
 
 def flow_range(*flows: np.ndarray) -> float:
-    """Length in pixels of full colour: the 99th percentile of all flows, at least one pixel.
+    """Length in pixels of full colour: the 95th percentile of all flows, at least one pixel.
 
     The floor keeps the noise of a standing camera white.
     """
     lengths = np.concatenate([np.hypot(f[..., 0], f[..., 1]).ravel() for f in flows] or [[]])
     lengths = lengths[np.isfinite(lengths)]
-    return max(1.0, float(np.percentile(lengths, 99.0))) if lengths.size else 1.0
+    return max(1.0, float(np.percentile(lengths, 95.0))) if lengths.size else 1.0
 
 
 def _mapped(level: np.ndarray, table: np.ndarray) -> np.ndarray:

@@ -7,11 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import cv2
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
 from fourd_perception.engine.scene_update import Label
 from fourd_perception.viz.colour import (
     confidence_to_rgb,
@@ -22,14 +17,18 @@ from fourd_perception.viz.colour import (
     label_overlay,
 )
 from fourd_perception.viz.plan import (
-    FAINT,
-    INK,
     CloudView,
-    Trajectory,
     draw_cloud,
     draw_trajectory,
+    FAINT,
+    INK,
     no_data,
+    Trajectory,
 )
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+import numpy as np
 
 DPI = 110
 # Inches.
@@ -123,7 +122,8 @@ def contact_sheet(
     _draw_plans(page, cloud, trajectory, top_height + grid_height + 0.75, unit, z_up)
     canvas = FigureCanvasAgg(page.figure)
     canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    pixels = canvas.buffer_rgba()
+    return np.asarray(pixels)[..., :3].copy()
 
 
 def _draw_notice(page: _Page, notice: str) -> None:
@@ -168,7 +168,7 @@ def _draw_grid(
 def _pictures(
     row: CameraRow, depths: tuple[float, float], max_px: float
 ) -> tuple[np.ndarray | None, ...]:
-    """The cells of one row, in the order of `COLUMNS`."""
+    """Paint the cells of one row, in the order of `COLUMNS`."""
     overlay = None
     if row.label is not None:
         size = row.label.shape[::-1]
@@ -195,7 +195,7 @@ def _draw_legend(
     max_px: float,
     unit: str,
 ) -> None:
-    """The key to the colours of one column, in a strip of 0.35 inches."""
+    """Draw the key to the colours of one column, in a strip of 0.35 inches."""
     near, far = depths
     small = {'size': 9, 'color': FAINT, 'va': 'center'}
     ramp = np.linspace(0.0, 1.0, 256, dtype=np.float32)[None]
@@ -209,10 +209,10 @@ def _draw_legend(
         swatches = label_overlay(np.full((16, 48, 3), 200, np.uint8), labels.repeat(16, axis=1))
         for i, name in enumerate(('static', 'dynamic', 'unknown')):
             place = left + i * width / 3.0
-            axes = page.axes(place, top, 0.2, 0.2)
+            axes = page.axes(place, top + 0.02, 0.16, 0.16)
             axes.imshow(swatches[:, 16 * i : 16 * i + 16])
             axes.set(xticks=[], yticks=[])
-            page.text(place + 0.28, top + 0.1, name, **small)
+            page.text(place + 0.21, top + 0.1, name, **small)
     elif column == 'flow':
         y, x = np.mgrid[-1:1:81j, -1:1:81j]
         wheel = flow_to_rgb(np.stack([x, y], axis=-1), 1.0)

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
-import numpy as np
+from fourd_perception.geometry.cameras import CameraModel
 from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
-
-from fourd_perception.geometry.cameras import CameraModel
+import numpy as np
 
 INK = '#22252b'
 FAINT = '#8b919c'
@@ -63,7 +62,7 @@ def plan_axes(xyz: np.ndarray, z_up: bool) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 def draw_cloud(axes: Axes, view: CloudView, z_up: bool, unit: str) -> None:
-    """The cloud from above, high points over low ones, and the cameras' frusta on top.
+    """Draw the cloud from above, high points over low ones, and the cameras' frusta on top.
 
     What hangs higher over the cameras than half their height over the ground (a ceiling) is cut
     away, and the panel says where.
@@ -82,7 +81,7 @@ def draw_cloud(axes: Axes, view: CloudView, z_up: bool, unit: str) -> None:
     shown = shown[:: -(-len(shown) // MAX_POINTS)]
     shown = shown[np.argsort(height[shown])]
     centres = [v.cloud_from_camera[:3, 3] for v in view.viewpoints]
-    inliers = np.percentile(xyz[shown], (0.5, 99.5), axis=0)
+    inliers = np.percentile(xyz[shown], (3.0, 97.0), axis=0)
     side = _frame(axes, np.vstack([inliers, *centres]), z_up)
     across = 72.0 * axes.get_window_extent().width / axes.figure.dpi
     size = float(np.clip(0.9 * across / np.sqrt(len(shown)), 1.5, 5.0))
@@ -107,8 +106,9 @@ def draw_trajectory(axes: Axes, trajectory: Trajectory, z_up: bool, unit: str) -
         true_right, true_ahead, _ = plan_axes(trajectory.truth, z_up)
         axes.plot(true_right, true_ahead, color=TRUTH, lw=7, solid_capstyle='round', label='truth')
         if trajectory.truth.shape == trajectory.estimate.shape:
-            gap = np.linalg.norm(trajectory.truth - trajectory.estimate, axis=1)
-            title += f'\nat most {np.nanmax(gap):.2g} {unit} from the truth'
+            gap = np.nanmax(np.linalg.norm(trajectory.truth - trajectory.estimate, axis=1))
+            words = f'{1000.0 * gap:.2g} mm' if unit == 'm' and gap < 0.1 else f'{gap:.2g} {unit}'
+            title += f'\nat most {words} from the truth'
     axes.plot(right, ahead, '.-', color=ESTIMATE, lw=1.6, ms=5, label='estimate')
     axes.plot(right[0], ahead[0], 'o', ms=11, mfc='none', mec=INK, mew=1.5, label='start')
     if len(estimate) > 1:
@@ -124,7 +124,7 @@ def draw_trajectory(axes: Axes, trajectory: Trajectory, z_up: bool, unit: str) -
 
 
 def no_data(axes: Axes, words: str) -> None:
-    """An empty place that says why it is empty."""
+    """Leave a place empty and say why."""
     axes.set(xticks=[], yticks=[], facecolor='#e6e8eb')
     axes.spines[:].set_visible(False)
     axes.text(
@@ -156,7 +156,7 @@ def _frame(axes: Axes, xyz: np.ndarray, z_up: bool) -> float:
 
 
 def _draw_frustum(axes: Axes, viewpoint: Viewpoint, depth: float, z_up: bool) -> None:
-    """The outline of the viewing pyramid up to `depth`, or a ring without intrinsics."""
+    """Draw the outline of the viewing pyramid up to `depth`; only a dot without intrinsics."""
     camera, pose = viewpoint.camera, viewpoint.cloud_from_camera
     apex = np.array(plan_axes(pose[:3, 3], z_up)[:2])
     axes.plot(*apex, 'o', ms=4, color=INK, zorder=4)
@@ -193,7 +193,7 @@ def _dress(axes: Axes, title: str, unit: str) -> None:
     axes.set_xlabel(f'right ({unit})', size=9, color=FAINT)
     axes.set_ylabel(f'ahead ({unit})', size=9, color=FAINT)
     axes.tick_params(labelsize=9, colors=FAINT)
-    axes.grid(color='#00000014', lw=0.8)
+    axes.grid(color='#e4e6ea', lw=0.8)
     axes.set_axisbelow(True)
     axes.set_facecolor('#f7f8f9')
     axes.spines[:].set_color('#d5d8dd')

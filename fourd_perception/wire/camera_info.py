@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from fourd_perception.geometry.cameras import CameraModel
 from fourd_perception.geometry.pixel_map import PixelMap
 from fourd_perception.wire.message_types import MessageTypes
 from fourd_perception.wire.stamps import header_of
+import numpy as np
 
 
 class CalibrationError(ValueError):

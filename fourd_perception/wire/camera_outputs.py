@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
-
 from fourd_perception.engine.scene_update import CameraUpdate, Label, Output
 from fourd_perception.viz.colour import flow_to_rgb
 from fourd_perception.wire.camera_info import camera_info_message
@@ -15,6 +13,7 @@ from fourd_perception.wire.message_types import MessageTypes
 from fourd_perception.wire.settings import WireSettings
 from fourd_perception.wire.stamps import header_of, time_of
 from fourd_perception.wire.transforms import pose_message
+import numpy as np
 
 Packer = Callable[[CameraUpdate, WireSettings, MessageTypes], Iterator[Any]]
 

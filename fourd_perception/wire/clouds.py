@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from fourd_perception.engine.clouds import Cloud
 from fourd_perception.wire.message_types import MessageTypes
 from fourd_perception.wire.stamps import header_of
+import numpy as np
 
 FLOAT32 = 7
 FIELDS = ('x', 'y', 'z', 'rgb')

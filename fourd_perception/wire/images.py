@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from fourd_perception.wire.message_types import MessageTypes
 from fourd_perception.wire.stamps import header_of
+import numpy as np
 
 COLOUR_ENCODINGS = ('rgb8', 'bgr8', 'mono8')
 # encoding: (type of one channel, channels)
-LAYOUTS = {
+LAYOUTS: dict[str, tuple[np.dtype, int]] = {
     'rgb8': (np.dtype(np.uint8), 3),
     'bgr8': (np.dtype(np.uint8), 3),
     'mono8': (np.dtype(np.uint8), 1),

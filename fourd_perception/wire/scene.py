@@ -15,7 +15,7 @@ from fourd_perception.wire.clouds import cloud_message
 from fourd_perception.wire.message_types import MessageTypes
 from fourd_perception.wire.settings import WireSettings
 from fourd_perception.wire.topics import CAMERA_TOPICS, RIG_TOPICS
-from fourd_perception.wire.transforms import StampedPose, odometry_message
+from fourd_perception.wire.transforms import odometry_message, StampedPose
 
 FUSED = frozenset({Output.POINTS, Output.POINTS_STATIC, Output.POINTS_DYNAMIC})
 
@@ -87,7 +87,7 @@ def _camera_messages(
     """Messages of one output of one camera, parallel to its topics; nothing when not known."""
     if output is not Output.CAMERA_POINTS:
         yield from PACK[output](camera, settings, types)
-    elif camera.depth is not None:
+    elif camera.depth is not None and camera.colour is not None:
         with _clock(seconds, 'clouds', instead_of='pack'):
             cloud = camera_cloud(camera)
         yield cloud_message(types, camera.frame.stamp, camera.input.frame_id, cloud)
@@ -100,7 +100,8 @@ def _fused_messages(
     types: MessageTypes,
     seconds: dict[str, float],
 ) -> Iterator[Outgoing]:
-    if not kinds or update.world_from_base is None:
+    known = update.world_from_base is not None
+    if not kinds or not known or all(c.depth is None for c in update.cameras.values()):
         return
     frame = settings.cloud_frame if update.rig_known else 'world'
     with _clock(seconds, 'clouds'):

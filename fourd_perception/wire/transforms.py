@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from fourd_perception.geometry.poses import (
     invert,
     quaternion_from_rotation,
@@ -15,7 +13,8 @@ from fourd_perception.geometry.poses import (
     transform,
 )
 from fourd_perception.wire.message_types import MessageTypes
-from fourd_perception.wire.stamps import SECOND, header_of, stamp_of
+from fourd_perception.wire.stamps import header_of, SECOND, stamp_of
+import numpy as np
 
 UNKNOWN_VARIANCE = 1e6
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-import pytest
-import torch
-
 from fourd_perception.geometry.pixel_map import PixelMap
 from fourd_perception.model.prediction import GridTensors, Prediction
 from fourd_perception.model.tiny import TinyPredictor
+import numpy as np
+import pytest
+import torch
 
 ALL_CELLS = [[1, 1, 1], [1, 1, 1], [1, 1, 1]]
 WITH_HOLES = [[1, 0, 1], [1, 1, 1], [0, 1, 1]]
@@ -35,7 +34,7 @@ def make_grid(present, reference=(0, 0), height=28, width=42, seed=0) -> GridTen
 
 
 def part(grid: GridTensors, views, times, reference=None) -> GridTensors:
-    """The grid of some rows and columns."""
+    """Take some rows and columns of a grid."""
     return replace(
         grid,
         images=grid.images[views][:, times],
@@ -45,7 +44,7 @@ def part(grid: GridTensors, views, times, reference=None) -> GridTensors:
 
 
 def fields(prediction: Prediction) -> dict[str, np.ndarray]:
-    """The given fields as arrays [V, T, ...]."""
+    """List the given fields as arrays [V, T, ...]."""
     return {k: np.asarray(v) for k, v in vars(prediction).items() if v is not None}
 
 

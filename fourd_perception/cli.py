@@ -1,0 +1,283 @@
+"""`fourd-perception <verb>`: everything that can be done from a shell.
+
+Verbs import what they need when they run, so that `--help` is quick and no verb needs the
+libraries of another.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+import signal
+import sys
+from types import FrameType
+from typing import Any, NoReturn
+
+import fourd_perception
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+DESCRIPTION = """\
+Cameras in, a metric 4-D scene out.
+
+  fourd-perception synth out/room                                     a scene whose truth is known
+  fourd-perception replay out/room --weights truth:out/room --out out/run     through the real node
+  fourd-perception evaluate replay out/run                            scored, reported, pictured
+
+On a robot: ros2 launch fourd_perception perception.launch.py
+"""
+SYNTH = """\
+Write a procedural recording as a rosbag2 folder: images, CameraInfo and TF as a robot would record
+them, the exact depth, flow, masks and poses under /ground_truth, and scene.yaml, which
+`replay --weights truth:FOLDER` and `evaluate` read.
+"""
+MAKE_BAG = """\
+Turn the videos of a calibrated rig into a rosbag2 folder of rectified images, CameraInfo and
+/tf_static. RIG is a YAML file: below `cameras`, by name, `video` (beside the file), `width`,
+`height`, `camera_matrix` (9 numbers), `distortion` (k1 k2 p1 p2 k3), and the camera's pose in the
+room: `rotation` (9 numbers) and `translation` (metres).
+"""
+REPLAY = """\
+Start the real node as its own process, play a recording to it over DDS with /clock, and record
+everything that it publishes. Writes OUT/bag (rosbag2 mcap), OUT/run.yaml (rate, losses, counters,
+latencies, versions) and OUT/node.log. The node listens on ROS_DOMAIN_ID, so RViz can look on.
+
+  fourd-perception replay out/room --weights untrained:0 --allow-unscaled --out out/run
+  fourd-perception replay out/lab --fixed lab --rate auto -p window.length:=3 --out out/run
+"""
+EVALUATE = """\
+Score, report and picture replays: OUT/report.md, and contact_sheet.png in every run. Where the
+recording knows the truth and the run is metric, accuracy is tabled; a run with truth: weights must
+keep every limit of the table, else the exit code is 1.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a verb. Exit codes: 0 done, 1 failed or below a limit, 2 unusable input, 130 Ctrl-C."""
+    args = _parser().parse_args(arguments)
+    # Whoever ends a replay must not leave its node behind.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return int(args.run(args))
+    except KeyboardInterrupt:
+        print('interrupted', file=sys.stderr)
+        return INTERRUPTED
+    except (ValueError, OSError) as error:
+        if args.traceback:
+            raise
+        print(f'fourd-perception: {" ".join(str(error).split())}', file=sys.stderr)
+        return BAD_INPUT
+
+
+def synth(args: argparse.Namespace) -> int:
+    """Write a procedural recording."""
+    from fourd_perception.bag.synthetic_bag import write_synthetic
+    from fourd_perception.progress import Progress
+    from fourd_perception.synthetic.recording import make_recording
+
+    recording = make_recording(args.kind, args.cameras, args.seconds, args.rate, args.seed)
+    with Progress('rendering') as progress:
+        write_synthetic(recording, args.out, args.wheel_odometry, progress.count)
+    print(f'{args.out}: {args.kind} with {args.cameras} cameras, {args.seconds:g} s')
+    return DONE
+
+
+def make_bag(args: argparse.Namespace) -> int:
+    """Turn videos into a recording."""
+    from fourd_perception.bag import rig_videos
+    from fourd_perception.progress import Progress
+
+    with Progress('rectifying') as progress:
+        rig_videos.make_bag(
+            args.rig,
+            args.out,
+            longest_side=args.longest_side,
+            every=args.every,
+            seconds=args.seconds,
+            rate=args.rate,
+            frame=args.frame,
+            progress=progress.count,
+        )
+    print(f'{args.out}: written from {args.rig}')
+    return DONE
+
+
+def replay(args: argparse.Namespace) -> int:
+    """Play a recording through the node and record what comes out."""
+    from fourd_perception.progress import Progress
+    from fourd_perception.ros.replay import ReplayError, ReplaySettings
+    from fourd_perception.ros.replay import replay as replay_recording
+    from fourd_perception.ros.replay_params import node_parameters
+
+    options: dict[str, Any] = {}
+    if args.weights is not None:
+        options['weights'] = args.weights
+    if args.allow_unscaled:
+        options['allow_unscaled'] = True
+    if args.fixed is not None:
+        options['frames.fixed'] = args.fixed
+    params = node_parameters(args.bag, args.params, args.parameter, options)
+    settings = ReplaySettings(args.bag, args.out, params, args.rate, args.loop)
+    try:
+        with Progress('replaying') as progress:
+            run = replay_recording(
+                settings, print, lambda share, n: progress.show(share, f'{n} slices inferred')
+            )
+    except ReplayError as error:
+        print(f'fourd-perception: {error}', file=sys.stderr)
+        return FAILED
+    print(run.summary())
+    print(f'outputs in {args.out / "bag"}, figures in {args.out / "run.yaml"}')
+    if run.interrupted:
+        return INTERRUPTED
+    return DONE if run.exit_code == 0 else FAILED
+
+
+def evaluate_replay(args: argparse.Namespace) -> int:
+    """Score, report and picture runs of `replay`."""
+    from fourd_perception.bag.run_evaluation import evaluate_runs
+    from fourd_perception.progress import Progress
+
+    with Progress('evaluating') as progress:
+        report, passed = evaluate_runs(args.runs, args.out, progress.count)
+    print(report.read_text())
+    print(f'written to {report}')
+    return DONE if passed else FAILED
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        'fourd-perception',
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('--version', action='version', version=fourd_perception.__version__)
+    parser.add_argument(
+        '--traceback', action='store_true', help='show where an error came from, for bug reports'
+    )
+    verbs = parser.add_subparsers(title='verbs', required=True, metavar='VERB')
+    _add_synth(verbs)
+    _add_make_bag(verbs)
+    _add_replay(verbs)
+    _add_evaluate(verbs)
+    return parser
+
+
+def _verb(verbs: Any, name: str, summary: str, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        name,
+        help=summary,
+        description=text,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return parser
+
+
+def _add_synth(verbs: Any) -> None:
+    parser = _verb(verbs, 'synth', 'write a procedural recording with ground truth', SYNTH)
+    add = parser.add_argument
+    add('out', type=Path, metavar='OUT', help='new rosbag2 folder')
+    add('--kind', choices=('room', 'street'), default='room', help='what is seen (room)')
+    add('--cameras', type=int, default=4, metavar='N', help='1 to 8 cameras (4)')
+    add('--seconds', type=_positive, default=4.0, metavar='S', help='length (4)')
+    add('--rate', type=_positive, default=10.0, metavar='HZ', help='images per second (10)')
+    add('--seed', type=int, default=0, metavar='N', help='another scene for every number (0)')
+    add(
+        '--wheel-odometry',
+        action='store_true',
+        help='add /odom and odom -> base_link on /tf, which drifts as wheels do',
+    )
+    parser.set_defaults(run=synth)
+
+
+def _add_make_bag(verbs: Any) -> None:
+    parser = _verb(verbs, 'make-bag', 'videos and their calibration to a recording', MAKE_BAG)
+    add = parser.add_argument
+    add('rig', type=Path, metavar='RIG', help='YAML file of the rig')
+    add('out', type=Path, metavar='OUT', help='new rosbag2 folder')
+    add(
+        '--longest-side',
+        type=int,
+        metavar='PX',
+        help='longer side of the rectified images (as recorded)',
+    )
+    add('--every', type=int, default=1, metavar='N', help='take every N-th frame (1)')
+    add('--seconds', type=_positive, metavar='S', help='take so much of the videos (all)')
+    add('--rate', type=_rate_of_video, metavar='HZ', help="frames per second (the videos' own)")
+    add('--frame', default='lab', help='TF frame that the cameras stand in (lab)')
+    parser.set_defaults(run=make_bag)
+
+
+def _add_replay(verbs: Any) -> None:
+    parser = _verb(verbs, 'replay', 'a recording through the real node, over DDS', REPLAY)
+    add = parser.add_argument
+    add('bag', type=Path, metavar='BAG', help='rosbag2 folder or .mcap file')
+    add('--out', type=Path, required=True, metavar='DIR', help='where the results go')
+    add('--weights', metavar='W', help='untrained:<seed>, or truth:<folder written by synth>')
+    add(
+        '--rate',
+        type=_rate_or_auto,
+        default=1.0,
+        metavar='X',
+        help='seconds of the recording per second (1.0), or auto: as slow as it takes for 20 '
+        'slices to be inferred',
+    )
+    add('--loop', type=_count, default=1, metavar='N', help='passes; the clock jumps back (1)')
+    add('--params', type=Path, metavar='FILE', help='ROS parameter file for the node')
+    add(
+        '-p',
+        dest='parameter',
+        action='append',
+        default=[],
+        metavar='NAME:=VALUE',
+        help='one parameter of the node, such as output.size:=input; may be repeated',
+    )
+    add(
+        '--allow-unscaled',
+        action='store_true',
+        help='publish geometry whose scale is not metric, as with untrained weights',
+    )
+    add('--fixed', metavar='FRAME', help='TF frame that the cameras stand still in')
+    parser.set_defaults(run=replay)
+
+
+def _add_evaluate(verbs: Any) -> None:
+    parser = verbs.add_parser('evaluate', help='score and picture results')
+    kinds = parser.add_subparsers(title='what to evaluate', required=True, metavar='KIND')
+    replays = _verb(kinds, 'replay', 'outputs that `replay` recorded', EVALUATE)
+    add = replays.add_argument
+    add('runs', type=Path, nargs='+', metavar='RUN', help='folder given to replay as --out')
+    add('--out', type=Path, metavar='DIR', help='where report.md goes (beside the first run)')
+    replays.set_defaults(run=evaluate_replay)
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0.0 < value < float('inf'):
+        raise argparse.ArgumentTypeError(f'{text} is not above 0')
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f'{text} is not at least 1')
+    return value
+
+
+def _rate_or_auto(text: str) -> float | None:
+    return None if text == 'auto' else _positive(text)
+
+
+def _rate_of_video(text: str) -> Fraction:
+    return Fraction(text).limit_denominator(1001)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

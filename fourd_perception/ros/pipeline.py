@@ -1,0 +1,192 @@
+"""Everything that `configure` makes: from subscriptions to publishers, around one engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import traceback
+
+import numpy as np
+
+from rclpy.lifecycle import LifecycleNode
+
+from fourd_perception.engine.engine import Engine
+from fourd_perception.engine.scene_update import Output, SceneUpdate
+from fourd_perception.engine.settings import EngineSettings
+from fourd_perception.geometry.cameras import Rig
+from fourd_perception.grid.camera_track import SyncSettings
+from fourd_perception.grid.frame import Frame, TimeSlice
+from fourd_perception.grid.synchroniser import SyncEvent
+from fourd_perception.ros.calibration import Calibration
+from fourd_perception.ros.inference import InferenceThread
+from fourd_perception.ros.inputs import Inputs
+from fourd_perception.ros.intake import Intake
+from fourd_perception.ros.outputs import Outputs
+from fourd_perception.ros.scene_output import SceneOutput, wire_settings
+from fourd_perception.ros.settings import Settings
+from fourd_perception.ros.tf_buffer import TfBuffer
+from fourd_perception.ros.tf_plan import TfPlan
+from fourd_perception.ros.transforms import Transforms
+from fourd_perception.ros.warm_up import choose_device, ready_predictor, use_threads
+from fourd_perception.wire.images import decode_image
+
+
+def engine_settings(settings: Settings, device: str) -> EngineSettings:
+    """What the engine is told."""
+    return EngineSettings(
+        window_length=settings.window_length,
+        window_min_interval=settings.window_min_interval,
+        window_max_gap=settings.window_max_gap,
+        pixel_budget=settings.pixel_budget,
+        output_size=settings.size,
+        allow_unscaled=settings.allow_unscaled,
+        device=device,
+    )
+
+
+def sync_settings(settings: Settings) -> SyncSettings:
+    """What the synchroniser is told."""
+    return SyncSettings(
+        slop=settings.sync_slop,
+        timeout=settings.sync_timeout,
+        camera_timeout=settings.camera_timeout,
+        jump_threshold=settings.jump_threshold,
+        min_cameras=settings.min_cameras,
+    )
+
+
+class Pipeline:
+    """The node between `configure` and `cleanup`; active between `activate` and `deactivate`.
+
+    Raises what keeps the node from working, with the remedy, and leaves no publisher behind.
+    """
+
+    def __init__(self, node: LifecycleNode, settings: Settings) -> None:
+        self.settings = settings
+        self.device = choose_device(settings.device)
+        use_threads(settings.cpu_threads)
+        self.predictor = ready_predictor(settings, self.device)
+        self.engine = Engine(self.predictor, engine_settings(settings, self.device), _decode)
+        self.buffer = TfBuffer()
+        self.calibrations = {
+            camera: Calibration(camera, settings.camera_info_topic_of(camera))
+            for camera in settings.cameras
+        }
+        self.transforms = Transforms(settings, self.calibrations, self.buffer, self._planned)
+        self.intake = Intake(
+            self.calibrations, sync_settings(settings), _clock_of(node), self._heard, self._jumped
+        )
+        self.inputs: Inputs | None = None
+        self.inference: InferenceThread | None = None
+        self.foreign = ''
+        self.refused: dict[str, str] = {}
+        self.last_event: dict[str, str] = {}
+        self._node = node
+        self._log = node.get_logger()
+        self.outputs = Outputs(node, settings)
+        self._scene = SceneOutput(settings, self.outputs, self.transforms)
+
+    def activate(self) -> None:
+        """Subscribe and begin to infer."""
+        self.inputs = Inputs(self._node, self.settings, self.intake, self.buffer)
+        self.inference = InferenceThread(self.engine, self.intake, self, self.settings.max_rate)
+        self.watch()
+        self.inference.start()
+
+    def deactivate(self, timeout: float | None = None) -> bool:
+        """Unsubscribe and end inference; whether the thread has ended, in `timeout` seconds."""
+        if self.inputs is not None:
+            self.inputs.destroy()
+        ended = self.inference is None or self.inference.stop(timeout)
+        self.intake.drain()
+        self.inputs, self.inference = None, None
+        return ended
+
+    def destroy(self) -> None:
+        """Take the publishers off the graph and the weights out of memory."""
+        self.outputs.destroy()
+        self.predictor = self.engine = None
+
+    def watch(self) -> None:
+        """Look at the graph: who publishes what we read, who reads or publishes what we write."""
+        if self.inputs is not None:
+            self.inputs.check()
+        self.outputs.look()
+        foreign = self.outputs.foreign_publisher()
+        if foreign and foreign != self.foreign:
+            self._log.error(foreign)
+        self.foreign = foreign
+
+    def apply(self, settings: Settings) -> None:
+        """Take over changed live parameters."""
+        if sync_settings(settings) != sync_settings(self.settings):
+            self.intake.renew(sync_settings(settings))
+        self.settings = settings
+        self._scene.wire = wire_settings(settings)
+        if self.inference is not None:
+            self.inference.max_rate = settings.max_rate
+
+    def reset(self) -> None:
+        """Begin anew: window, world, scale, path; counters and transforms stay."""
+        self.intake.restart()
+
+    def jump(self, reason: str) -> None:
+        """Begin anew because time has jumped."""
+        self.intake.restart()
+        self._jumped(reason)
+
+    # What the inference thread asks for; see `inference.Stage`.
+
+    def wanted(self) -> frozenset[Output]:
+        """What somebody subscribes to."""
+        return self._scene.wanted()
+
+    def rig(self, time_slice: TimeSlice) -> Rig | None:
+        """The cameras at one instant; None while TF is still given time to tell of them."""
+        return self.transforms.rig(time_slice)
+
+    def publish(
+        self, update: SceneUpdate, wanted: frozenset[Output], seconds: dict[str, float]
+    ) -> None:
+        """Send an update off; seconds per stage are added."""
+        if update.world_reset:
+            self._log.warning(f'the world begins anew: {update.world_reset}')
+        for warning in update.warnings:
+            self._log.warning(warning, throttle_duration_sec=30.0)
+        self._scene.publish(update, wanted, seconds)
+
+    def restart(self) -> None:
+        """Forget path and poses: a new epoch begins."""
+        self._scene.restart()
+
+    def refuse(self, frame: Frame, reason: str) -> None:
+        """Tell of a frame that could not be read, once per reason."""
+        if self.refused.get(frame.camera) != reason:
+            self._log.error(f'{frame.camera}: image not used: {reason}')
+        self.refused[frame.camera] = reason
+
+    def fail(self, error: Exception) -> None:
+        """Tell of an error that nobody expected."""
+        self._log.error(f'a slice is lost: {"".join(traceback.format_exception(error))}')
+
+    def _planned(self, plan: TfPlan) -> None:
+        if plan.error:
+            self._log.error(f'no TF is broadcast: {plan.reason}')
+        else:
+            self._log.info(f'TF: {plan.mode}: {plan.reason}')
+
+    def _heard(self, event: SyncEvent) -> None:
+        self.last_event[event.camera] = event.text
+        (self._log.info if event.kind == 'alive' else self._log.warning)(event.text)
+
+    def _jumped(self, reason: str) -> None:
+        self._log.warning(f'time has jumped, everything begins anew: {reason}')
+        self.buffer.restart()
+
+
+def _decode(frame: Frame) -> np.ndarray:
+    return decode_image(frame.payload)
+
+
+def _clock_of(node: LifecycleNode) -> Callable[[], int]:
+    clock = node.get_clock()
+    return lambda: clock.now().nanoseconds
