@@ -33,18 +33,19 @@ lint: $(READY)
 	$(RUN)/mypy
 	$(RUN)/lint-imports
 
-ifdef BAG
+# Public commands only: each line can be typed alone. REPLAY adds options, such as '--fixed lab'.
+UNTRAINED := --weights untrained:0 --allow-unscaled --rate auto $(REPLAY)
+
 demo: $(READY)
 	rm -rf $(DEMO)
-	$(FOURD) replay '$(BAG)' --weights untrained:0 --allow-unscaled --out $(DEMO)/untrained
+ifdef BAG
+	$(FOURD) replay '$(BAG)' $(UNTRAINED) --out $(DEMO)/untrained
 	$(FOURD) evaluate replay $(DEMO)/untrained --out $(DEMO)
 else
-demo: $(READY)
-	rm -rf $(DEMO)
 	$(FOURD) synth $(DEMO)/recording
 	$(FOURD) replay $(DEMO)/recording --weights truth:$(DEMO)/recording --out $(DEMO)/truth
-	$(FOURD) replay $(DEMO)/recording --weights untrained:0 --allow-unscaled --out $(DEMO)/untrained
-	$(FOURD) evaluate replay $(DEMO)/truth $(DEMO)/untrained --recording $(DEMO)/recording --out $(DEMO)
+	$(FOURD) replay $(DEMO)/recording $(UNTRAINED) --out $(DEMO)/untrained
+	$(FOURD) evaluate replay $(DEMO)/truth $(DEMO)/untrained --out $(DEMO)
 endif
 
 clean:
@@ -63,5 +64,5 @@ $(READY): requirements/runtime.txt requirements/ros-$(ROS).txt requirements/test
 	@$(RUN)/python standalone/build_tf2_msgs.py --force
 	@echo '== linters, pytest, colcon'
 	@$(PIP) -r requirements/test.txt
-	@$(PIP) --no-deps --no-build-isolation --editable .
+	@$(PIP) --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

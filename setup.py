@@ -23,7 +23,7 @@ setup(
     maintainer_email='maintainers@fourd-perception.example.org',
     description='A metric 4-D scene from the synchronised cameras of a robot.',
     license='Apache-2.0',
-    tests_require=['pytest'],
+    extras_require={'test': ['pytest']},
     entry_points={
         'console_scripts': [
             'fourd-perception = fourd_perception.cli:main',

@@ -46,7 +46,9 @@ class FrameLedger:
     def __init__(self, cameras: Sequence[str]) -> None:
         self._lock = threading.Lock()
         self._received = dict.fromkeys(cameras, 0)
-        self._settled = {camera: dict.fromkeys(Outcome, 0) for camera in cameras}
+        self._settled = {
+            camera: {outcome.value: 0 for outcome in Outcome} for camera in cameras
+        }
 
     def receive(self, camera: str) -> None:
         """Count a frame in."""
@@ -64,7 +66,7 @@ class FrameLedger:
                     f'cannot settle {count} frames of camera {camera!r} as {outcome.value}: '
                     f'{pending} are pending; every frame is received once and settled once'
                 )
-            self._settled[camera][outcome] += count
+            self._settled[camera][outcome.value] += count
 
     def settle_frames(self, frames: Iterable[Frame], outcome: Outcome) -> None:
         """Count frames out one by one, for example those of a `TimeSlice`."""
@@ -75,9 +77,11 @@ class FrameLedger:
         """`received`, every outcome by its name, and `pending`, read at one moment."""
         with self._lock:
             self._check(camera)
-            outcomes = {outcome.value: n for outcome, n in self._settled[camera].items()}
-            received = self._received[camera]
-            return {'received': received, **outcomes, 'pending': self._pending(camera)}
+            return {
+                'received': self._received[camera],
+                **self._settled[camera],
+                'pending': self._pending(camera),
+            }
 
     def _pending(self, camera: str) -> int:
         return self._received[camera] - sum(self._settled[camera].values())

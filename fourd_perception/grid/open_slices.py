@@ -64,13 +64,14 @@ class OpenSlices:
     def opens(self, reference: CameraTrack, stamp: int) -> bool:
         """Whether a frame of the reference opens a slice of its own.
 
-        Always, except just after it took the role over: then its frame may still belong to the
-        newest slice of the camera that had the role before, or to an older one.
+        Every newer one does, except just after it took the role over: then its frames may still
+        belong to slices of the camera that had the role before.
         """
         newest = self.newest_stamp
-        if newest is None or self._last_reference == reference.name:
+        if newest is None:
             return True
-        return stamp > newest + reference.tolerance
+        own = self._last_reference == reference.name
+        return stamp > newest + (0 if own else reference.tolerance)
 
     def open(self, head: Frame, now: int) -> None:
         """Open a slice around a frame of the reference."""
@@ -165,7 +166,8 @@ class OpenSlices:
         offset = track.newest - self._stamps[oldest]
         if abs(offset) > track.tolerance:
             return offset > 0
-        return self.place(track, track.newest, reference) is Place.OPEN
+        joined = bool(track.waiting) and track.waiting[-1].stamp == track.newest
+        return joined and self.place(track, track.newest, reference) is Place.OPEN
 
     def _take(self, track: CameraTrack) -> Frame | None:
         """Take the camera's frame for the oldest slice, if it has one, out of `waiting`."""

@@ -192,10 +192,10 @@ class Synchroniser:
         living = [track for track in self._tracks.values() if track.alive]
         if living and not self._reference.alive:
             self._hand_over(living[0], 'which has fallen silent')
-        if silent and not living:
-            self._close_complete()
-            for track in self._tracks.values():
-                self._keep_waiting(track, [])
+        for track in silent:
+            # Frames ahead of all references have waited long enough; left alone they could meet
+            # the same stamps again in the next round of a looped bag.
+            self._drop_waiting(track, keep=(Place.OPEN,))
 
     def _hand_over(self, track: CameraTrack, why: str) -> None:
         self._say(
@@ -253,25 +253,29 @@ class Synchroniser:
 
     def _open_waiting(self) -> None:
         """Open slices for the reference's frames."""
-        for frame in tuple(self._reference.waiting):
-            if self._open.opens(self._reference, frame.stamp):
-                self._reference.waiting.remove(frame)
-                self._open.open(frame, self._now)
-        for track in self._tracks.values():
-            self._drop_hopeless(track)
+        reference = self._reference
+        heads = [f for f in reference.waiting if self._open.opens(reference, f.stamp)]
+        for head in heads:
+            reference.waiting.remove(head)
+            self._open.open(head, self._now)
+        if heads:
+            for track in self._tracks.values():
+                self._drop_hopeless(track)
 
     def _drop_hopeless(self, track: CameraTrack) -> None:
-        """Count out waiting frames that no slice will take, and the oldest beyond the limit."""
-        hopeful = (Place.OPEN, Place.LATER)
+        """Count out waiting frames that no slice will take."""
+        self._drop_waiting(track, keep=(Place.OPEN, Place.LATER))
+
+    def _drop_waiting(self, track: CameraTrack, keep: tuple[Place, ...]) -> None:
+        """Count out waiting frames that belong elsewhere, and the oldest beyond the limit."""
         kept = [
             frame
             for frame in track.waiting
-            if self._open.place(track, frame.stamp, self._reference) in hopeful
-        ]
-        self._keep_waiting(track, kept[-MAX_WAITING:])
-
-    def _keep_waiting(self, track: CameraTrack, kept: list[Frame]) -> None:
+            if self._open.place(track, frame.stamp, self._reference) in keep
+        ][-MAX_WAITING:]
         dropped = len(track.waiting) - len(kept)
+        if not dropped:
+            return
         track.waiting = kept
         track.strays += dropped
         self._ledger.settle(track.name, Outcome.UNMATCHED, dropped)

@@ -53,8 +53,12 @@ class Inputs:
         ]
 
     def check(self) -> None:
-        """Subscribe to what has appeared, and again to what has changed."""
-        for subscription in (*self.images.values(), *self.infos.values()):
+        """Subscribe to what has appeared, and again to what has changed.
+
+        CameraInfo first: of what has arrived, executors serve older subscriptions first, and a
+        camera's first image needs its calibration.
+        """
+        for subscription in (*self.infos.values(), *self.images.values()):
             subscription.check()
 
     def destroy(self) -> None:

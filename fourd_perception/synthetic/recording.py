@@ -156,12 +156,16 @@ class SyntheticRecording:
         Returns distances [N] in metres, and bool [N]: whether that surface ever moves.
         """
         seconds = self._seconds(stamp)
-        nearest = np.full(len(points_world), np.inf)
-        mover = np.zeros(len(points_world), bool)
+        points = np.asarray(points_world, float)
+        nearest, mover = np.full(len(points), np.inf), np.zeros(len(points), bool)
         for body in self.bodies:
-            distance = np.abs(body.distance(points_world, seconds))
-            mover = np.where(distance < nearest, body.motion.moves, mover)
-            nearest = np.minimum(nearest, distance)
+            centre, radius = body.motion.pose(seconds)[:3, 3], np.linalg.norm(body.half_size)
+            # Only bodies whose bounding ball comes nearer than what is found so far can matter.
+            near = np.flatnonzero(np.linalg.norm(points - centre, axis=1) - radius < nearest)
+            distance = np.abs(body.distance(points[near], seconds))
+            nearer = distance < nearest[near]
+            nearest[near[nearer]] = distance[nearer]
+            mover[near[nearer]] = body.motion.moves
         return nearest, mover
 
     def moved_rays(
@@ -248,8 +252,8 @@ def make_recording(
     a microsecond so that every image has a stamp of its own.
     """
     count = max(1, round(seconds * rate))
-    models = make_rig(kind, cameras)
     bodies, light, trajectory = make_scene(kind, seconds, seed)
+    models = make_rig(kind, cameras)
     stamps = {
         name: tuple(
             _START + round(k * 1e9 / rate) + k * 7919 % 1009 + 137 * i for k in range(count)

@@ -43,7 +43,7 @@ def _walls(rng: np.random.Generator) -> Iterator[Body]:
         'wall_back': material(rng, 'checks', 0.8, 0.3, 0.25),
         'wall_front': material(rng, 'stripes', 0.7, 0.3, 0.25),
         'wall_right': material(rng, 'bricks', 0.6, 0.35, 0.35),
-        'wall_left': material(rng, 'dots', 0.45, 0.3, 0.25),
+        'wall_left': material(rng, 'dots', 0.5, 0.3, 0.25),
     }
     sides = ((2, -1), (2, 1), (0, -1), (0, 1), (1, -1), (1, 1))
     for (name, texture), (axis, sign) in zip(materials.items(), sides):

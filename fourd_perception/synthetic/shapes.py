@@ -76,7 +76,10 @@ def _ellipsoid_distance(points: np.ndarray, half: np.ndarray) -> np.ndarray:
         ratio = half[:, None] * p / np.maximum(t + square, 1e-12)
         value = (ratio**2).sum(axis=0) - 1.0
         slope = -2.0 * (ratio**2 / np.maximum(t + square, 1e-12)).sum(axis=0)
-        t = t - value / np.minimum(slope, -1e-300)
+        step = value / np.minimum(slope, -1e-300)
+        t = t - step
+        if (np.abs(step) < 1e-15).all():
+            break
     closest = square * p / np.maximum(t + square, 1e-12)
     distance = np.sqrt(((p - closest) ** 2).sum(axis=0))
     return np.where(((p / half[:, None]) ** 2).sum(axis=0) < 1.0, -distance, distance)
