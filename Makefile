@@ -21,6 +21,10 @@ PIP := $(RUN)/python -m pip install --quiet --disable-pip-version-check
 FOURD := $(RUN)/fourd-perception
 DEMO := out/demo
 
+# A ROS installation that is sourced, or another environment of wheels, must not mix in.
+unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH RMW_IMPLEMENTATION
+unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
+
 .PHONY: demo test lint clean
 .DELETE_ON_ERROR:
 
@@ -33,17 +37,21 @@ lint: $(READY)
 	$(RUN)/mypy
 	$(RUN)/lint-imports
 
-# Public commands only: each line can be typed alone. REPLAY adds options, such as '--fixed lab'.
-UNTRAINED := --weights untrained:0 --allow-unscaled --rate auto $(REPLAY)
+# Public commands only: each line can be typed alone. FIXED names the TF frame that the cameras of
+# BAG stand still in; REPLAY adds options, such as '-p window.length:=3'.
+OPTIONS := --rate auto $(if $(FIXED),--fixed $(FIXED)) $(REPLAY)
+UNTRAINED := --weights untrained:0 --allow-unscaled $(OPTIONS)
 
 demo: $(READY)
-	rm -rf $(DEMO)
+	rm -rf $(DEMO)/truth $(DEMO)/untrained $(DEMO)/report.md
 ifdef BAG
 	$(FOURD) replay '$(BAG)' $(UNTRAINED) --out $(DEMO)/untrained
 	$(FOURD) evaluate replay $(DEMO)/untrained --out $(DEMO)
 else
+	rm -rf $(DEMO)/recording
 	$(FOURD) synth $(DEMO)/recording
-	$(FOURD) replay $(DEMO)/recording --weights truth:$(DEMO)/recording --out $(DEMO)/truth
+	$(FOURD) replay $(DEMO)/recording --weights truth:$(DEMO)/recording $(OPTIONS) \
+		--out $(DEMO)/truth
 	$(FOURD) replay $(DEMO)/recording $(UNTRAINED) --out $(DEMO)/untrained
 	$(FOURD) evaluate replay $(DEMO)/truth $(DEMO)/untrained --out $(DEMO)
 endif

@@ -7,7 +7,7 @@ libraries of another.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 import signal
@@ -107,9 +107,9 @@ def make_bag(args: argparse.Namespace) -> int:
 def replay(args: argparse.Namespace) -> int:
     """Play a recording through the node and record what comes out."""
     from fourd_perception.progress import Progress
-    from fourd_perception.ros.replay import ReplayError, ReplaySettings
-    from fourd_perception.ros.replay import replay as replay_recording
+    from fourd_perception.ros import replay as replaying
     from fourd_perception.ros.replay_params import node_parameters
+    from fourd_perception.ros.replay_session import ReplayError
 
     options: dict[str, Any] = {}
     if args.weights is not None:
@@ -119,10 +119,10 @@ def replay(args: argparse.Namespace) -> int:
     if args.fixed is not None:
         options['frames.fixed'] = args.fixed
     params = node_parameters(args.bag, args.params, args.parameter, options)
-    settings = ReplaySettings(args.bag, args.out, params, args.rate, args.loop)
+    settings = replaying.ReplaySettings(args.bag, args.out, params, args.rate, args.loop)
     try:
         with Progress('replaying') as progress:
-            run = replay_recording(
+            run = replaying.replay(
                 settings, print, lambda share, n: progress.show(share, f'{n} slices inferred')
             )
     except ReplayError as error:
@@ -141,10 +141,14 @@ def evaluate_replay(args: argparse.Namespace) -> int:
     from fourd_perception.progress import Progress
 
     with Progress('evaluating') as progress:
-        report, passed = evaluate_runs(args.runs, args.out, progress.count)
+        report, failures = evaluate_runs(
+            args.runs, args.out, lambda run, share: progress.show(share, run)
+        )
     print(report.read_text())
     print(f'written to {report}')
-    return DONE if passed else FAILED
+    for failure in failures:
+        print(f'not as it must be: {failure}', file=sys.stderr)
+    return FAILED if failures else DONE
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -258,25 +262,30 @@ def _add_evaluate(verbs: Any) -> None:
 
 
 def _positive(text: str) -> float:
-    value = float(text)
-    if not 0.0 < value < float('inf'):
-        raise argparse.ArgumentTypeError(f'{text} is not above 0')
-    return value
+    return _number(text, float, 'a number above 0')
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f'{text} is not at least 1')
-    return value
+    return _number(text, int, 'a whole number above 0')
 
 
 def _rate_or_auto(text: str) -> float | None:
-    return None if text == 'auto' else _positive(text)
+    return None if text == 'auto' else _number(text, float, 'auto or a number above 0')
 
 
 def _rate_of_video(text: str) -> Fraction:
-    return Fraction(text).limit_denominator(1001)
+    return _number(text, Fraction, 'a number above 0').limit_denominator(1001)
+
+
+def _number(text: str, kind: Callable[[str], Any], wanted: str) -> Any:
+    """A finite number above 0 from the command line; else argparse says what is wanted."""
+    try:
+        value = kind(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < float('inf'):
+        raise argparse.ArgumentTypeError(f'{text!r} is not {wanted}')
+    return value
 
 
 if __name__ == '__main__':

@@ -48,7 +48,7 @@ def to_recorded(qos: TopicQos) -> Qos:
 def from_recorded(offers: Sequence[Qos]) -> TopicQos:
     """One offer that every subscriber of the recorded publishers can take; default when empty.
 
-    As `ros2 bag play` does: reliable and transient-local only where every publisher was.
+    Where publishers differed: reliable, or transient-local, only if all of them were.
     """
     if not offers:
         return DEFAULT

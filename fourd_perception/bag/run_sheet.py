@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import cv2
 from fourd_perception.bag.outputs import RecordedOutputs
+from fourd_perception.evaluation.report import is_metric, notices
+from fourd_perception.geometry.cameras import CameraModel
 from fourd_perception.geometry.poses import invert
 from fourd_perception.geometry.transform_tree import TransformError, TransformTree
 from fourd_perception.synthetic.recording import SyntheticRecording
 from fourd_perception.viz.contact_sheet import CameraRow, contact_sheet
 from fourd_perception.viz.plan import CloudView, Trajectory, Viewpoint
+from fourd_perception.wire.camera_info import camera_from_info
 from fourd_perception.wire.images import decode_image
 import numpy as np
 
@@ -24,30 +27,30 @@ def draw_sheet(
     path: Path,
     outputs: RecordedOutputs,
     inputs: RecordedOutputs,
-    parameters: Mapping[str, Any],
-    notices: Sequence[str],
-    metric: bool,
+    run: Mapping[str, Any],
     recording: SyntheticRecording | None,
 ) -> None:
     """Write a PNG of the newest instant of which everything is recorded, flow included.
 
-    inputs: the recording that was played; recording: its truth, where known
+    inputs: the recording that was played; run: content of `run.yaml`
+    recording: the truth, where it is known and comparable
     """
+    parameters = run['parameters']
     cameras = parameters['cameras']
     stamps = {name: _instant(outputs, name) for name in cameras}
     rows = [
-        _row(name, stamp, outputs, inputs, parameters['image_topic'])
+        _row(name, stamp, outputs, inputs, parameters)
         for name, stamp in stamps.items()
         if stamp is not None
     ]
-    weights = parameters['weights']
+    title = f'{Path(run["bag"]).name} through the node, weights {parameters["weights"]}'
     sheet = contact_sheet(
         rows or [CameraRow(name) for name in cameras],
         _cloud(outputs, stamps, _tree(outputs)),
         _trajectory(outputs, recording),
-        f'{Path(inputs.path).name} through the node, weights {weights}',
-        '   '.join(notices),
-        unit='m' if metric else 'units without scale',
+        title,
+        '   '.join(notices(run)),
+        unit='m' if is_metric(run) else 'units',
     )
     cv2.imwrite(str(path), sheet[..., ::-1])
 
@@ -62,21 +65,46 @@ def _instant(outputs: RecordedOutputs, camera: str) -> int | None:
 
 
 def _row(
-    camera: str, stamp: int, outputs: RecordedOutputs, inputs: RecordedOutputs, image_topic: str
+    camera: str,
+    stamp: int,
+    outputs: RecordedOutputs,
+    inputs: RecordedOutputs,
+    parameters: Mapping[str, Any],
 ) -> CameraRow:
-    def found(topic: str, read: Any) -> Any:
-        return read(camera, stamp) if stamp in outputs.stamps(f'{camera}/{topic}') else None
+    def input_message(kind: str) -> Any:
+        topic = parameters[kind].replace('{camera}', camera).lstrip('/')
+        return inputs.message(topic, stamp)
 
-    topic = image_topic.replace('{camera}', camera).lstrip('/')
-    flow = found('flow', outputs.flow)
+    part: tuple[slice, ...] = (slice(None), slice(None))
+    if stamp in outputs.stamps(f'{camera}/depth/camera_info'):
+        given = camera_from_info(input_message('camera_info_topic'), camera)
+        part = _without_padding(outputs.depth_camera(camera, stamp), given)
+
+    def found(topic: str, read: Callable[[str, int], Any]) -> Any:
+        known = stamp in outputs.stamps(f'{camera}/{topic}')
+        return read(camera, stamp)[part] if known else None
+
     return CameraRow(
         camera,
-        image=decode_image(inputs.message(topic, stamp)),
+        image=decode_image(input_message('image_topic')),
         depth=found('depth/image_rect', outputs.depth),
         confidence=found('depth/confidence', outputs.confidence),
         label=found('labels', outputs.labels),
-        flow=None if flow is None else flow.flow,
+        flow=found('flow', lambda name, stamp: outputs.flow(name, stamp).flow),
     )
+
+
+def _without_padding(published: CameraModel, given: CameraModel) -> tuple[slice, slice]:
+    """Rows and columns of a published image that show the input image."""
+    if published.intrinsics is None or given.intrinsics is None:
+        return slice(None), slice(None)
+    found = []
+    for axis, size in ((1, given.height), (0, given.width)):
+        scale = published.intrinsics[axis, axis] / given.intrinsics[axis, axis]
+        centre, given_centre = published.intrinsics[axis, 2], given.intrinsics[axis, 2]
+        first = centre + 0.5 - (given_centre + 0.5) * scale
+        found.append(slice(max(round(first), 0), round(first + size * scale)))
+    return found[0], found[1]
 
 
 def _tree(outputs: RecordedOutputs) -> TransformTree:

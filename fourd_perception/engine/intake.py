@@ -80,16 +80,13 @@ class Intake:
         if usable is None:
             raise UnusableSlice(faults)
         with times.stage('resize'):
-            sizes = self._sizes | _sizes(rig, images)
-            if any(sizes[name] != size for name, size in self._sizes.items()):
-                self.window.clear()
-            self._sizes = sizes
+            cells = self._store(self._sizes | _sizes(rig, images))
             grid = self.window.push(usable)
             self._rigs = (*self._rigs, rig)[-grid.shape[1] :]
-            cells = self._store(grid, images)
+            self._fill(cells, grid, images)
             cameras = {
                 name: rig.cameras.get(name) or CameraModel(name, *size, intrinsics=None)
-                for name, size in sizes.items()
+                for name, size in self._sizes.items()
             }
             tensors = cells.tensors(grid, cameras)
         pictures = {
@@ -108,19 +105,26 @@ class Intake:
                 faults.append((frame, str(error)))
         return images, tuple(faults)
 
-    def _store(self, grid: VisualGrid, images: Mapping[str, np.ndarray]) -> CellStore:
-        """The store, with exactly the frames of the grid in it."""
-        size = network_size(self._sizes.values(), self._patch, self._settings.pixel_budget)
+    def _store(self, sizes: dict[str, Size]) -> CellStore:
+        """The store for cameras of these sizes; a new, empty one where they ask for it."""
+        if self._cells is not None and sizes == self._sizes:
+            return self._cells
+        if any(sizes[name] != size for name, size in self._sizes.items()):
+            self.window.clear()
+        self._sizes = sizes
+        size = network_size(sizes.values(), self._patch, self._settings.pixel_budget)
         if self._cells is None or self._cells.size != size:
             self._cells = CellStore(size, self._settings.device)
-        frames = [frame for time_slice in grid.slices for frame in time_slice]
-        newest = set(map(id, grid.slices[-1]))
-        for frame in frames:
-            if frame not in self._cells:
-                is_new = id(frame) in newest
-                self._cells.add(frame, images[frame.camera] if is_new else self._decode(frame))
-        self._cells.keep_only(frames)
         return self._cells
+
+    def _fill(self, cells: CellStore, grid: VisualGrid, images: Mapping[str, np.ndarray]) -> None:
+        """Put exactly the frames of the grid into the store; `images` are those of the newest."""
+        for time_slice in grid.slices:
+            is_newest = time_slice is grid.slices[-1]
+            for frame in time_slice:
+                if frame not in cells:
+                    cells.add(frame, images[frame.camera] if is_newest else self._decode(frame))
+        cells.keep_only([frame for time_slice in grid.slices for frame in time_slice])
 
 
 def _sizes(rig: Rig, images: Mapping[str, np.ndarray]) -> dict[str, Size]:

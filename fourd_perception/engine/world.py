@@ -70,17 +70,9 @@ class World:
 
     def extend(self, window: WindowPrediction) -> WorldPoses:
         """Put one more window into the world."""
-        posed = window.posed
-        fit = _fit(window, posed) if len(posed) else None
+        fit = _fit(window) if len(window.posed) else None
         scale = self._scale(window, fit)
-        metric_from_camera = window.gauge_from_camera.copy()
-        metric_from_camera[:, :3, 3] *= scale.value
-        metric_from_base = None
-        if fit is not None:
-            known = window.base_from_camera[posed]
-            bases = base_poses(fit, window.gauge_from_camera[posed], known, scale.value)
-            metric_from_camera[posed] = bases[fit.group] @ known
-            metric_from_base = _newest_base(window, posed, fit, bases)
+        metric_from_camera, metric_from_base = _in_metres(window, fit, scale.value)
         body = metric_from_base
         if body is None:
             body = _newest_reference(window, metric_from_camera)
@@ -88,12 +80,13 @@ class World:
             window, metric_from_camera, scale, body, metric_from_base is not None
         )
         world_from_camera = world_from_metric @ metric_from_camera
-        self._link = _Link(
-            dict(zip(window.keys, world_from_camera)),
-            dict(zip(window.keys, window.depth * scale.value)),
-            scale,
-            drift,
-        )
+        if window.keys:  # a window without a pose leaves the chain as it is
+            self._link = _Link(
+                dict(zip(window.keys, world_from_camera)),
+                dict(zip(window.keys, window.depth * scale.value)),
+                scale,
+                drift,
+            )
         grid = np.full((*window.shape, 4, 4), np.nan)
         grid[window.view, window.time] = world_from_camera
         return WorldPoses(
@@ -167,20 +160,34 @@ class World:
         return np.eye(4) if body is None else invert(body), np.zeros(2), why
 
 
-def _fit(window: WindowPrediction, posed: np.ndarray) -> RigFit:
-    time = np.zeros(len(posed), int) if window.fixed else window.time[posed]
-    group = np.unique(time, return_inverse=True)[1]
-    return fit_rig(window.gauge_from_camera[posed], window.base_from_camera[posed], group)
+def _fit(window: WindowPrediction) -> RigFit:
+    time = window.time[window.posed]
+    group = np.unique(np.zeros_like(time) if window.fixed else time, return_inverse=True)[1]
+    return fit_rig(
+        window.gauge_from_camera[window.posed], window.base_from_camera[window.posed], group
+    )
 
 
-def _newest_base(
-    window: WindowPrediction, posed: np.ndarray, fit: RigFit, bases: np.ndarray
-) -> np.ndarray | None:
-    """metric_from_base at the newest time; None when no camera on the rig was there."""
+def _in_metres(
+    window: WindowPrediction, fit: RigFit | None, scale: float
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Poses of all cells, still in the gauge's own frame: of the cameras, and of the newest base.
+
+    Cameras on the rig get the poses that the rig as a whole has, so that it keeps its shape. The
+    base is None when no camera on the rig is in the newest slice.
+    """
+    metric_from_camera = window.gauge_from_camera.copy()
+    metric_from_camera[:, :3, 3] *= scale
+    if fit is None:
+        return metric_from_camera, None
+    posed = window.posed
+    known = window.base_from_camera[posed]
+    bases = base_poses(fit, window.gauge_from_camera[posed], known, scale)
+    metric_from_camera[posed] = bases[fit.group] @ known
     if window.fixed:
-        return bases[0]
+        return metric_from_camera, bases[0]
     newest = fit.group[window.time[posed] == window.newest]
-    return bases[newest[0]] if len(newest) else None
+    return metric_from_camera, bases[newest[0]] if len(newest) else None
 
 
 def _newest_reference(

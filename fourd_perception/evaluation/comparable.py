@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import cv2
+from fourd_perception.synthetic.recording import dynamic_label, IGNORED
 import numpy as np
-
-from fourd_perception.synthetic.recording import IGNORED, dynamic_label
 
 # Metres by which depth may bend from pixel to pixel before the place counts as an edge. Linear
 # interpolation over two pixels is off by this at most: half of what clouds may be off.
@@ -13,7 +12,7 @@ LARGEST_BEND = 5e-4
 
 
 def near_edges(depth: np.ndarray, margin: int) -> np.ndarray:
-    """bool [h, w]: within `margin` pixels of an edge of the true depth; nowhere for margin 0.
+    """Bool [h, w]: within `margin` pixels of an edge of the true depth; nowhere for margin 0.
 
     Inverse depth is affine in the pixel inside one plane, so its second differences tell steps,
     creases between planes and strong curvature alike: everything that an output interpolated

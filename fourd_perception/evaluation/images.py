@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from fourd_perception.engine.scene_update import Label
 from fourd_perception.evaluation import metrics
 from fourd_perception.evaluation.checks import Check, Faults, Mean, Worst
@@ -15,6 +13,7 @@ from fourd_perception.evaluation.outputs import Outputs
 from fourd_perception.geometry.cameras import CameraModel
 from fourd_perception.synthetic.pinhole import camera_rays, pixels_of
 from fourd_perception.synthetic.recording import DYNAMIC, IGNORED, SyntheticRecording
+import numpy as np
 
 # An input pixel lies within two pixels of all that the network's pixels around it have seen.
 INPUT_MARGIN = 2
@@ -130,9 +129,7 @@ class ImageScorer:
         truth = certain_labels(self._own_motion(camera, stamp, others), self.margin)
         compared = comparable & (truth != IGNORED)
         differ = compared & (label != np.where(truth == DYNAMIC, Label.DYNAMIC, Label.STATIC))
-        self.tallies.labels.add(
-            int(differ.sum()), int(compared.sum()), place(camera.name, stamp)
-        )
+        self.tallies.labels.add(int(differ.sum()), int(compared.sum()), place(camera.name, stamp))
 
     def _add_mask(self, camera: CameraModel, stamp: int, others: Sequence[int]) -> None:
         """At the size of the input image, which no network pixel has."""
@@ -147,9 +144,7 @@ class ImageScorer:
             self.tallies.mask.add(differ, count, place(camera.name, stamp))
             self.tallies.iou.add(metrics.mask_iou(mask, moving, compared), count)
 
-    def _own_motion(
-        self, camera: CameraModel, stamp: int, others: Sequence[int]
-    ) -> np.ndarray:
+    def _own_motion(self, camera: CameraModel, stamp: int, others: Sequence[int]) -> np.ndarray:
         """float32 [h, w]: motion of what each pixel sees, in pixels of the network's image."""
         given = self.recording.cameras[camera.name]
         assert camera.intrinsics is not None and given.intrinsics is not None
@@ -158,7 +153,7 @@ class ImageScorer:
         return own * (self.network_scale[camera.name] / published)
 
     def _inside(self, camera: CameraModel) -> np.ndarray:
-        """bool [h, w]: pixels that show the input image, not padding around it."""
+        """Bool [h, w]: pixels that show the input image, not padding around it."""
         given = self.recording.cameras[camera.name]
         x, y = pixels_of(given, camera_rays(camera))
         inside = (x >= -0.5) & (x <= given.width - 0.5) & (y >= -0.5) & (y <= given.height - 0.5)

@@ -48,7 +48,7 @@ def flow_outliers(predicted: np.ndarray, truth: np.ndarray, valid: np.ndarray) -
 
 
 def mask_iou(predicted: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> float:
-    """Intersection over union of two boolean masks, J; 1 where both are empty (as DAVIS has it)."""
+    """Intersection over union of two boolean masks, J; 1 where both are empty, as in DAVIS."""
     p, g = _select(predicted, truth, valid, bool)
     union = np.count_nonzero(p | g)
     return np.count_nonzero(p & g) / union if union else 1.0

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-import numpy as np
-
 from fourd_perception.geometry.cameras import CameraModel
+import numpy as np
 
 
 class Outputs(Protocol):

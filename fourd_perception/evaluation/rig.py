@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-
 from fourd_perception.evaluation.checks import Check, Faults, Worst
 from fourd_perception.evaluation.images import place
 from fourd_perception.evaluation.outputs import Outputs
@@ -17,14 +15,13 @@ from fourd_perception.evaluation.trajectory import (
 from fourd_perception.geometry.poses import invert
 from fourd_perception.geometry.transform_tree import TransformError, TransformTree
 from fourd_perception.synthetic.recording import SyntheticRecording
+import numpy as np
 
 MILLIMETRES = 1e3
 FUSED = ('points', 'points_static', 'points_dynamic')
 
 
-def score_transforms(
-    outputs: Outputs, recording: SyntheticRecording, world: str
-) -> list[Check]:
+def score_transforms(outputs: Outputs, recording: SyntheticRecording, world: str) -> list[Check]:
     """Camera poses through the recorded TF tree, at every stamp of the node's transforms.
 
     The first pose of the first camera is aligned: where the world begins is the node's choice.
@@ -74,13 +71,17 @@ def score_poses(outputs: Outputs, recording: SyntheticRecording) -> list[Check]:
 
 
 def score_fused(
-    outputs: Outputs, recording: SyntheticRecording, base: str
+    outputs: Outputs, recording: SyntheticRecording, base: str, margin: int
 ) -> list[Check]:
     """Fused clouds in the base frame: every point on a surface, none of a mover among the static.
 
-    base: name of the rig's base frame. Raises ValueError for clouds in another frame.
+    base:   name of the rig's base frame
+    margin: as of `ImageScorer`; points do not tell how near to an edge their pixels were, so where
+            edges do not count there is no limit
+    Raises ValueError for clouds in another frame.
     """
-    surface = Worst('fused clouds: farthest from a surface', 'mm', 1.0)
+    limit = 1.0 if margin == 0 else None
+    surface = Worst('fused clouds: farthest from a surface', 'mm', limit)
     static = Faults('points_static: points of movers', 'points')
     dynamic = Faults('points_dynamic: points of what never moves', 'points')
     for topic in FUSED:

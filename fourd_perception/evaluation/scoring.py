@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from fourd_perception.engine.network_size import lay_out, network_size
 from fourd_perception.evaluation.checks import Check
-from fourd_perception.evaluation.images import INPUT_MARGIN, ImageScorer
+from fourd_perception.evaluation.images import ImageScorer, INPUT_MARGIN
 from fourd_perception.evaluation.outputs import Outputs
 from fourd_perception.evaluation.rig import (
     score_fused,
@@ -57,18 +58,18 @@ def score(
     )
     if not windows:
         raise ValueError('no depth was recorded, so there is nothing to score')
-    work = [(images.add, item) for item in windows]
+    work = [partial(images.add, *window) for window in windows]
     work += [
-        (images.add_flow, (name, stamp))
+        partial(images.add_flow, name, stamp)
         for name in recording.cameras
         for stamp in outputs.stamps(f'{name}/flow')
     ]
-    for done, (add, item) in enumerate(work):
-        add(*item)
+    for done, add in enumerate(work):
+        add()
         progress(done, len(work))
     return [
         *images.tallies.checks(),
-        *score_fused(outputs, recording, node.base_frame),
+        *score_fused(outputs, recording, node.base_frame, images.margin),
         *score_transforms(outputs, recording, node.world_frame),
         *score_poses(outputs, recording),
         score_stamps(outputs, recording),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from fourd_perception.geometry.alignment import umeyama
 from fourd_perception.geometry.poses import invert, rotation_angle
+import numpy as np
 
 
 def absolute_trajectory_error(estimated: np.ndarray, truth: np.ndarray) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median_low
 
 from fourd_perception.grid.frame import Frame, NANOSECONDS
+from fourd_perception.grid.ledger import Outcome
 
 INTERVALS_KEPT = 16
 INTERVALS_NEEDED = 5
@@ -51,7 +52,7 @@ class CameraTrack:
     heard_at: when it last delivered a newer frame, on the synchroniser's clock
     far_behind: stamp of its last frame where that was further back than the jump threshold
     clean:    frames in a row that came in order, in time and on the reference's clock
-    strays:   frames in a row that joined no slice
+    strays:   frames in a row that were counted out; `last_stray` as what, the last of them
     holes:    slices in a row that lacked this camera
     """
 
@@ -66,6 +67,7 @@ class CameraTrack:
     far_behind: int | None = None
     clean: int = 0
     strays: int = 0
+    last_stray: Outcome | None = None
     holes: int = 0
     period: int | None = None
     tolerance: int = 0
@@ -85,9 +87,19 @@ class CameraTrack:
         return self.period if len(self.stamps) > INTERVALS_NEEDED else None
 
     @property
+    def unmatched(self) -> int:
+        """Frames in a row that joined no slice, those that still wait for one included."""
+        return self.strays + len(self.waiting)
+
+    @property
     def dead_at(self) -> int:
         """When it will count as dead unless it delivers."""
         return self.heard_at + self.timeout
+
+    def stray(self, outcome: Outcome, count: int) -> None:
+        """Note frames that joined no slice."""
+        self.strays += count
+        self.last_stray = outcome
 
     def advance(self, stamp: int) -> None:
         """Note a stamp newer than all before."""

@@ -46,9 +46,7 @@ class FrameLedger:
     def __init__(self, cameras: Sequence[str]) -> None:
         self._lock = threading.Lock()
         self._received = dict.fromkeys(cameras, 0)
-        self._settled = {
-            camera: {outcome.value: 0 for outcome in Outcome} for camera in cameras
-        }
+        self._settled = {camera: {outcome.value: 0 for outcome in Outcome} for camera in cameras}
 
     def receive(self, camera: str) -> None:
         """Count a frame in."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fourd_perception.grid.camera_track import CameraTrack
-from fourd_perception.grid.frame import NANOSECONDS, TimeSlice
+from fourd_perception.grid.frame import Frame, NANOSECONDS, TimeSlice
+from fourd_perception.grid.ledger import Outcome
 
 EventKind = Literal['reference', 'dead', 'alive', 'jump', 'below_min_cameras', 'unmatched']
 
@@ -20,36 +21,61 @@ class SyncEvent:
     text: str
 
 
-@dataclass(frozen=True)
-class SyncResult:
-    """What one call brought about.
-
-    slices: closed slices in stamp order
-    events: in the order in which they happened
-    jumped: time jumped and everything buffered was dropped; `slices` are of the new time, and
-            whatever was built on the slices before must go
-    """
-
-    slices: tuple[TimeSlice, ...]
-    events: tuple[SyncEvent, ...]
-    jumped: bool = False
+def dead(track: CameraTrack) -> SyncEvent:
+    """A camera has fallen silent."""
+    text = f'camera {track.name!r} has delivered nothing new for {_seconds(track.timeout)}'
+    return SyncEvent('dead', track.name, text)
 
 
-def seconds(nanoseconds: int) -> str:
-    """For people: seconds to the millisecond."""
-    return f'{nanoseconds / NANOSECONDS:.3f} s'
+def alive(track: CameraTrack) -> SyncEvent:
+    """A camera that had been reported dead is back."""
+    return SyncEvent('alive', track.name, f'camera {track.name!r} delivers again')
 
 
-def unmatched_event(track: CameraTrack, offset: int, reference: str) -> SyncEvent:
-    """A live camera whose frames join no slice: `offset` is its newest stamp's, nanoseconds."""
-    if abs(offset) <= track.tolerance:
-        why = 'they come after their slices have closed: lower its latency or raise sync_timeout'
-    else:
-        side = 'ahead of' if offset > 0 else 'behind'
+def new_reference(track: CameraTrack, before: CameraTrack, why: str) -> SyncEvent:
+    """The role of the reference has gone from one camera to another."""
+    text = f'camera {track.name!r} is the reference now, in place of {before.name!r}, {why}'
+    return SyncEvent('reference', track.name, text)
+
+
+def jump(frame: Frame, threshold: int, dropped: int) -> SyncEvent:
+    """Stamps went back by more than the threshold, nanoseconds; so many frames were dropped."""
+    text = (
+        f'time jumped: camera {frame.camera!r} has gone back by more than {_seconds(threshold)}, '
+        f'twice running, to stamp {frame.stamp}; {dropped} buffered frames dropped, everything '
+        'starts anew'
+    )
+    return SyncEvent('jump', frame.camera, text)
+
+
+def below_min_cameras(time_slice: TimeSlice, least: int) -> SyncEvent:
+    """Slices have become too small to be used."""
+    missing = [name for name in time_slice.cameras if time_slice.frame(name) is None]
+    text = (
+        f'slices have {len(time_slice)} of at least {least} cameras and are dropped; missing: '
+        f'{", ".join(missing)}'
+    )
+    return SyncEvent('below_min_cameras', time_slice.reference, text)
+
+
+def unmatched(track: CameraTrack, offset: int, reference: CameraTrack) -> SyncEvent:
+    """A live camera joins no slice; `offset` is its newest stamp's from the nearest reference."""
+    side = 'ahead of' if offset > 0 else 'behind'
+    where = f'the newest is {_seconds(abs(offset))} {side} the nearest of {reference.name!r}'
+    if track.last_stray is Outcome.LATE:
         why = (
-            f'the newest is {seconds(abs(offset))} {side} the nearest of the reference '
-            f'{reference!r}, the tolerance is {seconds(track.tolerance)}: check that the cameras '
-            'share a clock and a trigger, or raise sync_slop'
+            f'they come after their slices have closed, {where}: lower its latency, raise '
+            'sync_timeout, or check its clock'
         )
-    text = f'camera {track.name!r}: its last {track.strays} frames joined no slice; {why}'
+    else:
+        why = (
+            f'{where}, the tolerance is {_seconds(track.tolerance)}: check that the cameras share '
+            'a clock and a trigger, or raise sync_slop'
+        )
+    text = f'camera {track.name!r}: its last {track.unmatched} frames joined no slice; {why}'
     return SyncEvent('unmatched', track.name, text)
+
+
+def _seconds(nanoseconds: int) -> str:
+    """For people: to the millisecond."""
+    return f'{nanoseconds / NANOSECONDS:.3f} s'

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from fourd_perception.grid import sync_events
 from fourd_perception.grid.camera_track import CameraTrack, SyncSettings
 from fourd_perception.grid.frame import Frame, NANOSECONDS, TimeSlice
 from fourd_perception.grid.ledger import FrameLedger, Outcome
 from fourd_perception.grid.open_slices import OpenSlice, OpenSlices, Place
-from fourd_perception.grid.sync_events import (
-    EventKind,
-    seconds,
-    SyncEvent,
-    SyncResult,
-    unmatched_event,
-)
+from fourd_perception.grid.sync_events import SyncEvent
 
 __all__ = ['SyncEvent', 'SyncResult', 'SyncSettings', 'Synchroniser']
 
@@ -24,13 +20,29 @@ CLEAN_FRAMES = 10  # in a row, after which a revived camera is trusted with the 
 STRAY_FRAMES = 10  # frames in a row without a slice, and slices without a frame, worth a warning
 
 
+@dataclass(frozen=True)
+class SyncResult:
+    """What one call brought about.
+
+    slices: closed slices in stamp order
+    events: in the order in which they happened
+    jumped: time jumped and everything buffered was dropped; `slices` are of the new time, and
+            whatever was built on the slices before must go
+    """
+
+    slices: tuple[TimeSlice, ...]
+    events: tuple[SyncEvent, ...]
+    jumped: bool = False
+
+
 class Synchroniser:
     """Groups frames into time slices around the frames of a reference camera (design section 3).
 
     It owns no clock: `now` is passed in, integer nanoseconds (live: the node's clock; offline:
     log time of the bag). Stamps are compared with stamps only and `now` with `now`, so the two
     may be offset. What comes out depends on the frames and their `now`, not on how often `poll`
-    is called. Not safe to share by threads.
+    is called (but a jump also drops slices that were due and not yet fetched). Not safe to share
+    by threads.
 
     Frames leave as members of slices, still pending in the ledger: whoever takes a slice settles
     them. Frames that join no slice are settled here.
@@ -126,9 +138,6 @@ class Synchroniser:
             )
         return self._tracks[camera]
 
-    def _say(self, kind: EventKind, camera: str, text: str) -> None:
-        self._events.append(SyncEvent(kind, camera, text))
-
     def _result(self, jumped: bool) -> SyncResult:
         result = SyncResult(tuple(self._ready), tuple(self._events), jumped)
         self._ready.clear()
@@ -153,13 +162,7 @@ class Synchroniser:
 
     def _jump(self, frame: Frame) -> None:
         dropped = sum(self.buffered(name) for name in self._tracks)
-        self._say(
-            'jump',
-            frame.camera,
-            f'time jumped: camera {frame.camera!r} has gone back by more than '
-            f'{seconds(self._jump_threshold)} to stamp {frame.stamp}, twice running; '
-            f'{dropped} buffered frames dropped, everything starts anew',
-        )
+        self._events.append(sync_events.jump(frame, self._jump_threshold, dropped))
         self.clear(Outcome.JUMP)
 
     # Time.
@@ -184,11 +187,7 @@ class Synchroniser:
         silent = [t for t in self._tracks.values() if t.alive and t.dead_at <= self._now]
         for track in silent:
             track.alive, track.clean, track.said_dead = False, 0, True
-            self._say(
-                'dead',
-                track.name,
-                f'camera {track.name!r} has delivered nothing new for {seconds(track.timeout)}',
-            )
+            self._events.append(sync_events.dead(track))
         living = [track for track in self._tracks.values() if track.alive]
         if living and not self._reference.alive:
             self._hand_over(living[0], 'which has fallen silent')
@@ -198,12 +197,7 @@ class Synchroniser:
             self._drop_waiting(track, keep=(Place.OPEN,))
 
     def _hand_over(self, track: CameraTrack, why: str) -> None:
-        self._say(
-            'reference',
-            track.name,
-            f'camera {track.name!r} is the reference now, in place of '
-            f'{self._reference.name!r}, {why}',
-        )
+        self._events.append(sync_events.new_reference(track, self._reference, why))
         self._reference = track
         self._open_waiting()
 
@@ -219,7 +213,7 @@ class Synchroniser:
         track.advance(frame.stamp)
         opens = track is self._reference and self._open.opens(track, frame.stamp)
         if not opens and self._open.is_over(track, frame.stamp, self._reference):
-            track.strays += 1
+            track.stray(Outcome.LATE, 1)
             self._refuse(track, Outcome.LATE)
             return
         track.waiting.append(frame)
@@ -240,7 +234,7 @@ class Synchroniser:
             if first is not self._reference:
                 self._hand_over(first, 'after a silence of all cameras')
         if track.said_dead:
-            self._say('alive', track.name, f'camera {track.name!r} delivers again')
+            self._events.append(sync_events.alive(track))
         track.alive, track.said_dead, track.heard_at = True, False, self._now
 
     def _shares_clock(self, stamp: int) -> bool:
@@ -277,7 +271,7 @@ class Synchroniser:
         if not dropped:
             return
         track.waiting = kept
-        track.strays += dropped
+        track.stray(Outcome.UNMATCHED, dropped)
         self._ledger.settle(track.name, Outcome.UNMATCHED, dropped)
 
     # Slices.
@@ -302,13 +296,8 @@ class Synchroniser:
     def _drop_starved(self, time_slice: TimeSlice) -> None:
         self._ledger.settle_frames(time_slice, Outcome.BELOW_MIN_CAMERAS)
         if not self._starved:
-            missing = [c for c in self._tracks if time_slice.frame(c) is None]
-            self._say(
-                'below_min_cameras',
-                time_slice.reference,
-                f'slices have {len(time_slice)} of at least {self._settings.min_cameras} cameras '
-                f'and are dropped; missing: {", ".join(missing)}',
-            )
+            least = self._settings.min_cameras
+            self._events.append(sync_events.below_min_cameras(time_slice, least))
         self._starved = True
 
     def _note_members(self, time_slice: TimeSlice) -> None:
@@ -319,10 +308,10 @@ class Synchroniser:
             elif track.alive:
                 track.holes += 1
             if (
-                min(track.strays, track.holes) >= STRAY_FRAMES
+                min(track.unmatched, track.holes) >= STRAY_FRAMES
                 and track.newest is not None
                 and not track.said_unmatched
             ):
                 track.said_unmatched = True
                 offset = self._open.offset(track.newest)
-                self._events.append(unmatched_event(track, offset, self.reference))
+                self._events.append(sync_events.unmatched(track, offset, self._reference))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-
 from fourd_perception.bag.qos import TopicQos
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 # Room for what arrives between two rounds of a loop that also publishes images.
 QUEUE = 100

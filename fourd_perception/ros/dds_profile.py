@@ -34,8 +34,13 @@ def shm_environment(environment: Mapping[str, str]) -> dict[str, str]:
     other = 'fastrtps' not in environment.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp')
     if other or profile_in_use(environment):
         return {}
+    return profile_environment(str(share_path('config/fastdds_shm.xml')))
+
+
+def profile_environment(profile: str) -> dict[str, str]:
+    """The variable that makes Fast DDS of the installed distribution load a profile."""
     new = int(version('rclpy').partition('.')[0]) >= 9
-    return {PROFILE_VARIABLES[0 if new else 1]: str(share_path('config/fastdds_shm.xml'))}
+    return {PROFILE_VARIABLES[0 if new else 1]: profile}
 
 
 def shared_memory_shortage(directory: Path = SHARED_MEMORY) -> str | None:

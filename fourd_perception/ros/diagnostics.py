@@ -10,10 +10,10 @@ import time
 from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
-
 from fourd_perception.ros.dds_profile import profile_in_use, shared_memory_shortage
 
 if TYPE_CHECKING:  # torch comes with it, seconds that an unconfigured node need not wait
+    from fourd_perception.ros.inference import InferenceReport
     from fourd_perception.ros.pipeline import Pipeline
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
@@ -102,16 +102,34 @@ def _reason(view: NodeView) -> tuple[bytes, str]:
 
 
 def _publishing(pipeline: Pipeline) -> tuple[bytes, str]:
+    """What is published, and what is wanted but cannot be given, with the reasons."""
     assert pipeline.inference is not None
     report = pipeline.inference.report
+    rate = report.current_rate(time.monotonic())
+    message = f'publishing {rate:.1f} times a second' if rate else 'publishing'
+    silent = ', '.join(sorted(output.value for output in pipeline.scene.silent))
+    reasons = '; '.join(_reasons_for_silence(pipeline, report))
+    if silent:
+        return WARN, f'{message}; without {silent}: {reasons or "nothing is known of it yet"}'
     if report.scale is not None and not report.scale.metric:
-        if not pipeline.settings.allow_unscaled:
-            return WARN, (
-                'depth, clouds, poses and TF are withheld, for there is no metric scale: '
-                f'{report.scale.reason}; set allow_unscaled to have them all the same'
-            )
-        return WARN, f'published lengths are not metres: {report.scale.reason}'
-    return OK, f'publishing {report.current_rate(time.monotonic()):.1f} times a second'
+        return WARN, f'{message}; lengths are not metres: {report.scale.reason}'
+    return OK, message
+
+
+def _reasons_for_silence(pipeline: Pipeline, report: InferenceReport) -> Iterator[str]:
+    calibrations = pipeline.calibrations.values()
+    blank = [c.name for c in calibrations if c.camera is not None and not c.camera.calibrated]
+    if report.window_fill < 2:
+        yield 'masks and flow begin with the second slice of a window'
+    if report.scale is not None and not report.scale.metric:
+        yield (
+            f'there is no metric scale ({report.scale.reason}); allow_unscaled publishes depth, '
+            'clouds, poses and TF all the same'
+        )
+    if blank:
+        yield f'{", ".join(blank)} uncalibrated; depth and clouds need CameraInfo'
+    if pipeline.transforms.lagging:
+        yield pipeline.transforms.lagging
 
 
 def _missing_input(pipeline: Pipeline) -> str:
@@ -151,7 +169,7 @@ def _camera(pipeline: Pipeline, camera: str) -> Status:
             level, message = ERROR, calibration.fault
         elif not pipeline.intake.alive(camera):
             level, message = WARN, f'counts as dead: no image for {_seconds(age)}'
-        elif camera == pipeline.intake.reference:
+        elif level == OK and camera == pipeline.intake.reference:
             message = 'delivers; opens the time slices'
     return Status(f'camera {camera}', level, message, values)
 
@@ -166,6 +184,7 @@ def _inference(pipeline: Pipeline) -> Status:
     now, report = time.monotonic(), pipeline.inference.report
     values: dict[str, object] = {
         'inferred': report.inferred,
+        'waiting for': report.waiting_for,
         'rate (Hz)': f'{report.current_rate(now):.2f}',
         'window fill': f'{report.window_fill} of {pipeline.settings.window_length}',
         'device': pipeline.device,
@@ -174,19 +193,22 @@ def _inference(pipeline: Pipeline) -> Status:
     values |= {f'{stage} (ms)': f'{1e3 * s:.1f}' for stage, s in report.seconds.items()}
     if report.fault:
         return Status('inference', ERROR, report.fault, values)
-    return Status('inference', OK, 'runs' if not report.waiting_for else 'waits', values)
+    message = f'waits for {report.waiting_for}' if report.waiting_for else 'runs'
+    return Status('inference', OK, message, values)
 
 
 def _scale(pipeline: Pipeline) -> Status:
-    scale = None if pipeline.inference is None else pipeline.inference.report.scale
-    if scale is None:
+    report = None if pipeline.inference is None else pipeline.inference.report
+    if report is None or report.scale is None:
         return Status('scale', OK, 'not known yet')
+    scale = report.scale
     values = {
         'source': scale.source,
         'metres per unit': f'{scale.value:.6g}',
         'spread': f'{scale.spread:.2g}',
     }
-    return Status('scale', OK if scale.metric else WARN, scale.reason or 'metric', values)
+    trouble = '; '.join(filter(None, (scale.reason, *report.warnings)))
+    return Status('scale', WARN if trouble else OK, trouble or 'metric', values)
 
 
 def _transforms(pipeline: Pipeline) -> Status:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 import threading
 import time
@@ -32,6 +31,7 @@ class InferenceReport:
     finished:    steady time at which the newest one ended
     scale:       of the newest update; None before the first
     window_fill: slices in the window
+    warnings:    what is doubtful about the input, as of the newest update
     seconds:     mean seconds per stage over the newest inferences, in order
     """
 
@@ -42,6 +42,7 @@ class InferenceReport:
     finished: float = -float('inf')
     scale: Scale | None = None
     window_fill: int = 0
+    warnings: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
 
     def age(self, now: float) -> float:
@@ -187,6 +188,7 @@ class InferenceThread:
             finished=now,
             scale=update.scale,
             window_fill=update.window_fill,
+            warnings=update.warnings,
             seconds={
                 stage: sum(t.get(stage, 0.0) for t in self._timings) / len(self._timings)
                 for stage in stages

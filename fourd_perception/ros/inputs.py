@@ -5,15 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
-
 from fourd_perception.ros.intake import Intake
 from fourd_perception.ros.messages import RclpyTypes
 from fourd_perception.ros.settings import Settings
 from fourd_perception.ros.subscriptions import FollowingSubscription
 from fourd_perception.ros.tf_buffer import TfBuffer
 from fourd_perception.wire.transforms import edges_of
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
 
 TF_DEPTH = 100
 
@@ -23,7 +22,10 @@ class Inputs:
 
     def __init__(self, node: Node, settings: Settings, intake: Intake, buffer: TfBuffer) -> None:
         types = RclpyTypes()
-        image, info = types.message('sensor_msgs/msg/Image'), types.message('sensor_msgs/msg/CameraInfo')
+        image, info = (
+            types.message('sensor_msgs/msg/Image'),
+            types.message('sensor_msgs/msg/CameraInfo'),
+        )
         self.images = {
             camera: FollowingSubscription(
                 node, image, settings.image_topic_of(camera), partial(intake.image, camera)
@@ -47,9 +49,7 @@ class Inputs:
             node.create_subscription(
                 tf, '/tf', partial(self._transforms, False), QoSProfile(depth=TF_DEPTH)
             ),
-            node.create_subscription(
-                tf, '/tf_static', partial(self._transforms, True), latched
-            ),
+            node.create_subscription(tf, '/tf_static', partial(self._transforms, True), latched),
         ]
 
     def check(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from fourd_perception.grid.frame import Frame, TimeSlice
 from fourd_perception.grid.ledger import FrameLedger, Outcome
 from fourd_perception.grid.slot import LatestSlot
-from fourd_perception.grid.synchroniser import SyncEvent, SyncResult, Synchroniser, SyncSettings
+from fourd_perception.grid.synchroniser import SyncEvent, Synchroniser, SyncResult, SyncSettings
 from fourd_perception.ros.calibration import Calibration, MissingCalibration
 from fourd_perception.wire.camera_info import CalibrationError
 from fourd_perception.wire.stamps import stamp_of

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 import gc
 import time
+import traceback
 from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray
+from fourd_perception.ros.diagnostics import NodeView, status_message, statuses
+from fourd_perception.ros.parameters import NodeParameters
+from fourd_perception.ros.settings import Settings
+from fourd_perception.ros.shutdown import leave, StopSignals
 import rclpy
 from rclpy.clock import Clock, ClockChange, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
@@ -16,11 +21,6 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 from std_srvs.srv import Trigger
-
-from fourd_perception.ros.diagnostics import NodeView, status_message, statuses
-from fourd_perception.ros.parameters import NodeParameters
-from fourd_perception.ros.settings import Settings
-from fourd_perception.ros.shutdown import StopSignals, leave
 
 if TYPE_CHECKING:
     from fourd_perception.ros.pipeline import Pipeline
@@ -75,7 +75,9 @@ class PerceptionNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the weights, warm up, make the publishers."""
-        return self._transition('configure', 'inactive', self._configure, super().on_configure, state)
+        return self._transition(
+            'configure', 'inactive', self._configure, super().on_configure, state
+        )
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and begin to infer."""
@@ -89,11 +91,15 @@ class PerceptionNode(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Destroy everything that configure made."""
-        return self._transition('cleanup', 'unconfigured', self._clean_up, super().on_cleanup, state)
+        return self._transition(
+            'cleanup', 'unconfigured', self._clean_up, super().on_cleanup, state
+        )
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """End for good; only diagnostics go on."""
-        return self._transition('shutdown', 'finalized', self._clean_up, super().on_shutdown, state)
+        return self._transition(
+            'shutdown', 'finalized', self._clean_up, super().on_shutdown, state
+        )
 
     def stop(self) -> None:
         """Leave the graph; a kernel that still runs is not waited for longer than a second."""
@@ -116,9 +122,8 @@ class PerceptionNode(LifecycleNode):
         except Exception as error:
             self._state = state.label
             self._fault = f'{name} failed: {error}'
-            self.get_logger().error(
-                f'{self._fault} (then: ros2 lifecycle set {self.get_fully_qualified_name()} {name})'
-            )
+            me = self.get_fully_qualified_name()
+            self.get_logger().error(f'{self._fault} (then: ros2 lifecycle set {me} {name})')
             self._report()
             return TransitionCallbackReturn.FAILURE
         self._state, self._fault = target, ''
@@ -221,7 +226,12 @@ def main() -> None:
     stop: Future[None] = Future()
     signals.on_stop(lambda: stop.set_result(None))
     node.start_when_spinning()
-    executor.spin_until_future_complete(stop)
+    while not stop.done():
+        try:
+            executor.spin_until_future_complete(stop)
+        except Exception:
+            # One bad message must not end a robot's perception.
+            node.get_logger().error(f'a callback failed: {traceback.format_exc()}')
     node.stop()
     rclpy.try_shutdown()
     leave()

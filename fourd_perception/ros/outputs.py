@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from fourd_perception.engine.scene_update import Output
+from fourd_perception.ros.messages import RclpyTypes
+from fourd_perception.ros.settings import Settings
+from fourd_perception.wire.topics import scene_topics
 from rclpy.lifecycle import LifecycleNode
 from rclpy.lifecycle.publisher import LifecyclePublisher
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.topic_endpoint_info import TopicEndpointInfo
-
-from fourd_perception.engine.scene_update import Output
-from fourd_perception.ros.messages import RclpyTypes
-from fourd_perception.ros.settings import Settings
-from fourd_perception.wire.topics import scene_topics
 
 DEPTH = 5
 TF_TOPIC = '/tf'
@@ -60,11 +59,12 @@ class Outputs:
         }
         return frozenset(listened | {Output.TF} if self.tf_listened else listened)
 
-    def send(self, topic: str, message: Any) -> None:
-        """Publish a message on a topic of the scene, unless nobody listens to it."""
-        publisher = self._publishers[f'{self._prefix}{topic}']
-        if publisher.get_subscription_count():
-            publisher.publish(message)
+    def send(self, topic: str, message: Any) -> Output:
+        """Publish a message on a topic of the scene, unless nobody listens; what it belongs to."""
+        name = f'{self._prefix}{topic}'
+        if self._publishers[name].get_subscription_count():
+            self._publishers[name].publish(message)
+        return self._specs[name].output
 
     def broadcast(self, message: Any) -> None:
         """Publish a TFMessage."""

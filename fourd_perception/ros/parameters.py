@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from fourd_perception.ros.settings import checked, defaults, Knob, knobs, Settings
 from rcl_interfaces.msg import (
     FloatingPointRange,
     IntegerRange,
@@ -13,8 +14,6 @@ from rcl_interfaces.msg import (
 from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-
-from fourd_perception.ros.settings import Knob, Settings, checked, defaults, knobs
 
 # rcl needs both ends of a range.
 LARGEST_INTEGER = 2**31 - 1

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import time
 import traceback
-
-import numpy as np
-
-from rclpy.lifecycle import LifecycleNode
 
 from fourd_perception.engine.engine import Engine
 from fourd_perception.engine.scene_update import Output, SceneUpdate
@@ -16,7 +13,7 @@ from fourd_perception.geometry.cameras import Rig
 from fourd_perception.grid.camera_track import SyncSettings
 from fourd_perception.grid.frame import Frame, TimeSlice
 from fourd_perception.grid.synchroniser import SyncEvent
-from fourd_perception.ros.calibration import Calibration
+from fourd_perception.ros.calibration import Calibration, PATIENCE
 from fourd_perception.ros.inference import InferenceThread
 from fourd_perception.ros.inputs import Inputs
 from fourd_perception.ros.intake import Intake
@@ -28,6 +25,8 @@ from fourd_perception.ros.tf_plan import TfPlan
 from fourd_perception.ros.transforms import Transforms
 from fourd_perception.ros.warm_up import choose_device, ready_predictor, use_threads
 from fourd_perception.wire.images import decode_image
+import numpy as np
+from rclpy.lifecycle import LifecycleNode
 
 
 def engine_settings(settings: Settings, device: str) -> EngineSettings:
@@ -80,15 +79,18 @@ class Pipeline:
         self.foreign = ''
         self.refused: dict[str, str] = {}
         self.last_event: dict[str, str] = {}
+        self._told: dict[str, str] = {}
+        self._active_since = 0.0
         self._node = node
         self._log = node.get_logger()
         self.outputs = Outputs(node, settings)
-        self._scene = SceneOutput(settings, self.outputs, self.transforms)
+        self.scene = SceneOutput(settings, self.outputs, self.transforms)
 
     def activate(self) -> None:
         """Subscribe and begin to infer."""
         self.inputs = Inputs(self._node, self.settings, self.intake, self.buffer)
         self.inference = InferenceThread(self.engine, self.intake, self, self.settings.max_rate)
+        self._active_since = time.monotonic()
         self.watch()
         self.inference.start()
 
@@ -102,14 +104,14 @@ class Pipeline:
         return ended
 
     def destroy(self) -> None:
-        """Take the publishers off the graph and the weights out of memory."""
+        """Take the publishers off the graph; the weights go with the last reference."""
         self.outputs.destroy()
-        self.predictor = self.engine = None
 
     def watch(self) -> None:
         """Look at the graph: who publishes what we read, who reads or publishes what we write."""
         if self.inputs is not None:
             self.inputs.check()
+            self._tell_of_cameras(self.inputs)
         self.outputs.look()
         foreign = self.outputs.foreign_publisher()
         if foreign and foreign != self.foreign:
@@ -121,7 +123,7 @@ class Pipeline:
         if sync_settings(settings) != sync_settings(self.settings):
             self.intake.renew(sync_settings(settings))
         self.settings = settings
-        self._scene.wire = wire_settings(settings)
+        self.scene.wire = wire_settings(settings)
         if self.inference is not None:
             self.inference.max_rate = settings.max_rate
 
@@ -138,7 +140,7 @@ class Pipeline:
 
     def wanted(self) -> frozenset[Output]:
         """What somebody subscribes to."""
-        return self._scene.wanted()
+        return self.scene.wanted()
 
     def rig(self, time_slice: TimeSlice) -> Rig | None:
         """The cameras at one instant; None while TF is still given time to tell of them."""
@@ -152,11 +154,11 @@ class Pipeline:
             self._log.warning(f'the world begins anew: {update.world_reset}')
         for warning in update.warnings:
             self._log.warning(warning, throttle_duration_sec=30.0)
-        self._scene.publish(update, wanted, seconds)
+        self.scene.publish(update, wanted, seconds)
 
     def restart(self) -> None:
         """Forget path and poses: a new epoch begins."""
-        self._scene.restart()
+        self.scene.restart()
 
     def refuse(self, frame: Frame, reason: str) -> None:
         """Tell of a frame that could not be read, once per reason."""
@@ -168,6 +170,16 @@ class Pipeline:
         """Tell of an error that nobody expected."""
         self._log.error(f'a slice is lost: {"".join(traceback.format_exception(error))}')
 
+    def _tell_of_cameras(self, inputs: Inputs) -> None:
+        """Log why a camera cannot be used, once per reason; publishers get time to appear."""
+        patient = time.monotonic() - self._active_since < PATIENCE
+        for camera in self.settings.cameras:
+            absent = '' if patient else inputs.images[camera].problem
+            problem = absent or self.calibrations[camera].fault
+            if problem and problem != self._told.get(camera):
+                self._log.warning(f'{camera}: {problem}')
+            self._told[camera] = problem
+
     def _planned(self, plan: TfPlan) -> None:
         if plan.error:
             self._log.error(f'no TF is broadcast: {plan.reason}')
@@ -176,7 +188,11 @@ class Pipeline:
 
     def _heard(self, event: SyncEvent) -> None:
         self.last_event[event.camera] = event.text
-        (self._log.info if event.kind == 'alive' else self._log.warning)(event.text)
+        # Two lines, for rclpy wants one severity at one place.
+        if event.kind == 'alive':
+            self._log.info(event.text)
+        else:
+            self._log.warning(event.text)
 
     def _jumped(self, reason: str) -> None:
         self._log.warning(f'time has jumped, everything begins anew: {reason}')

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import count
 import time
-
-from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy
-from rosgraph_msgs.msg import Clock
 
 from fourd_perception.bag.reader import BagReader
 from fourd_perception.ros.bag_qos import publishing_profile
@@ -16,8 +11,13 @@ from fourd_perception.ros.cdr import leading_stamp
 from fourd_perception.ros.messages import RclpyTypes
 from fourd_perception.wire.stamps import time_of
 from fourd_perception.wire.topics import IMAGE
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy
+from rosgraph_msgs.msg import Clock
 
 CLOCK_STEP = 10_000_000
+# So long `/clock` runs on after the last message: the node must see its last deadlines pass.
+TAIL = 400_000_000
 NANOSECONDS = 1_000_000_000
 # Longest stay in one `step`, so that the caller's loop stays alive when the player is behind.
 STEP_SECONDS = 0.005
@@ -28,7 +28,7 @@ class Player:
 
     There is no thread and nothing to spin: the loop of the caller calls `step` and sleeps no
     longer than it says. `/clock` ticks every 10 ms of the bag, never runs ahead of a message that
-    is still to be published, jumps back with every pass and ticks on after the last message.
+    is still to be published, jumps back with every pass, and stops a moment after the last one.
 
     published:  messages sent per topic
     first_sent: stamp of an image -> wall clock (ns) at which the first image with it was sent
@@ -63,7 +63,9 @@ class Player:
         self.lateness = 0.0
         self.finished = False
         self._events = self._schedule()
-        self._next = next(self._events)
+        self._next = next(self._events, None)
+        if self._next is None:
+            raise ValueError(f'{bag.path} holds no message on {", ".join(self._publishers)}')
         self.now = self.unrolled = self._next[0]
         self._anchor = (0, 0)
 
@@ -88,7 +90,7 @@ class Player:
     def step(self) -> float:
         """Publish what is due; seconds until the next call is worth while."""
         begin = time.monotonic()
-        while time.monotonic() - begin < STEP_SECONDS:
+        while self._next and time.monotonic() - begin < STEP_SECONDS:
             stamp, topic, payload = self._next
             if stamp < self.now:
                 self.first_sent.clear()
@@ -105,8 +107,8 @@ class Player:
             else:
                 self.lateness = max(self.lateness, -ahead)
                 self._send(topic, payload)
-            self._next = next(self._events)
-        return 0.0
+            self._next = next(self._events, None)
+        return 0.0 if self._next else STEP_SECONDS
 
     def _schedule(self) -> Iterator[tuple[int, str | None, bytes]]:
         """(time, topic, payload) of all passes, ticks of the clock (no topic) between."""
@@ -121,8 +123,8 @@ class Player:
                     tick += CLOCK_STEP
                 yield stamp, topic, payload
         self.finished = True
-        for tick in count(tick, CLOCK_STEP):
-            yield tick, None, b''
+        for later in range(0, TAIL, CLOCK_STEP):
+            yield tick + later, None, b''
 
     def _send(self, topic: str, payload: bytes) -> None:
         self._publishers[topic].publish(payload)

@@ -12,9 +12,8 @@ import tempfile
 import time
 from typing import Any
 
-import yaml
-
 from fourd_perception.ros.dds_profile import shm_environment
+import yaml
 
 
 def node_environment(domain_id: int, extra: Mapping[str, str] | None = None) -> dict[str, str]:

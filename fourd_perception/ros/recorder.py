@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rclpy.node import Node, NodeNameNonExistentError
-from rclpy.subscription import Subscription
-from rclpy.topic_endpoint_info import TopicEndpointInfo
-
 from fourd_perception.bag.reader import BagError
 from fourd_perception.bag.writer import BagWriter
 from fourd_perception.ros.bag_qos import listening_profile, recorded_qos
 from fourd_perception.ros.messages import RclpyTypes
+from rclpy.node import Node, NodeNameNonExistentError
+from rclpy.subscription import Subscription
+from rclpy.topic_endpoint_info import TopicEndpointInfo
+
+# Of every node, and no output: hundreds at its start, when parameters are declared.
+BOOKKEEPING = ('/parameter_events',)
 
 
 @dataclass
@@ -38,7 +40,7 @@ class RecordedTopic:
 
 
 class Recorder:
-    """Subscribes to every topic that `source` publishes, as they appear, and fills a bag.
+    """Subscribes to every output of `source` as they appear, and fills a bag.
 
     node:   an rclpy node that needs no spinning: `drain` takes the messages itself, which costs a
             hundredth of what an executor does for fifty topics
@@ -103,7 +105,7 @@ class Recorder:
         if topic in self.topics:
             self.topics[topic].writers |= {bytes(info.endpoint_gid) for info in own}
             return
-        if topic in self.skipped or not infos:
+        if topic in self.skipped or topic in BOOKKEEPING or not infos:
             return
         try:
             message_class = self._types.message(type_name)

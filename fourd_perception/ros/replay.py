@@ -11,7 +11,7 @@ from typing import Any
 
 from fourd_perception.ros.process import node_environment
 from fourd_perception.ros.replay_run import ReplayRun
-from fourd_perception.ros.replay_session import Progress, ReplayError, replay_once
+from fourd_perception.ros.replay_session import Progress, replay_once, ReplayError
 
 WANTED_SLICES = 20
 MOST_ATTEMPTS = 5
@@ -23,13 +23,12 @@ MARGIN = 1.3
 class ReplaySettings:
     """What to replay.
 
-    bag:       recording with images, CameraInfo and TF
-    out:       folder for `bag/` (the outputs), `run.yaml`, `params.yaml` and `node.log`
-    params:    parameters of the node by dotted name, `cameras` among them
-    rate:      seconds of the recording per second; None slows down until enough slices (20, or all
-               that there are) are inferred
-    loops:     passes over the recording; the clock jumps back between them
-    overwrite: replace the outputs of an earlier replay in `out`
+    bag:    recording with images, CameraInfo and TF
+    out:    folder for `bag/` (the outputs), `run.yaml` and `node.log`
+    params: parameters of the node by dotted name, `cameras` among them
+    rate:   seconds of the recording per second; None slows down until enough slices (20, or all
+            that there are) are inferred
+    loops:  passes over the recording; the clock jumps back between them
     """
 
     bag: Path
@@ -37,22 +36,23 @@ class ReplaySettings:
     params: Mapping[str, Any]
     rate: float | None = 1.0
     loops: int = 1
-    overwrite: bool = False
 
 
 def replay(settings: ReplaySettings, say: Callable[[str], None], progress: Progress) -> ReplayRun:
     """Replay a recording, write `run.yaml`, and return what happened.
 
     say: takes lines for the user; progress: share played (0-1) and slices inferred so far.
-    Raises ReplayError when the node does not come up or ends by itself, ValueError and OSError
-    for unusable settings.
+    Raises FileExistsError when `out` holds a replay already, ReplayError when the node does not
+    come up, ends by itself, or stays too slow.
     """
     domain_id = int(os.environ.get('ROS_DOMAIN_ID') or 0)
     os.environ.update(node_environment(domain_id))
+    outputs = settings.out / 'bag'
+    if outputs.exists():
+        raise FileExistsError(f'{outputs} exists; choose another --out, or remove what is there')
     settings.out.mkdir(parents=True, exist_ok=True)
-    rate, overwrite = settings.rate or 1.0, settings.overwrite
+    rate = settings.rate or 1.0
     for _ in range(MOST_ATTEMPTS):
-        _remove_recording(settings.out / 'bag', overwrite)
         run = replay_once(
             settings.bag, settings.out, settings.params, rate, settings.loops, domain_id, progress
         )
@@ -60,25 +60,13 @@ def replay(settings: ReplaySettings, say: Callable[[str], None], progress: Progr
         wanted = min(WANTED_SLICES, run.slices_available)
         if settings.rate is not None or run.interrupted or run.slices >= wanted:
             return run
-        slower = rate * max(run.slices, 1) / (MARGIN * wanted)
+        rate *= max(run.slices, 1) / (MARGIN * wanted)
         say(
-            f'{run.slices} of {run.slices_available} slices were inferred at rate {rate:.3g}; '
-            f'once more at rate {slower:.3g}, for {wanted}'
+            f'{run.slices} of {run.slices_available} slices were inferred at rate '
+            f'{run.rate:.3g}; once more at rate {rate:.3g}, for {wanted}'
         )
-        rate, overwrite = slower, True
+        shutil.rmtree(outputs)
     raise ReplayError(
-        f'{run.slices} slices were inferred at rate {run.rate:.3g} after {MOST_ATTEMPTS} attempts, '
-        f'{wanted} are wanted; see {settings.out / "node.log"}'
+        f'after {MOST_ATTEMPTS} attempts, the last at rate {run.rate:.3g}, fewer than {wanted} '
+        f'slices were inferred ({run.slices}); see {settings.out / "node.log"}'
     )
-
-
-def _remove_recording(path: Path, overwrite: bool) -> None:
-    if not path.exists():
-        return
-    if not overwrite:
-        raise FileExistsError(
-            f'{path} holds the outputs of an earlier replay; choose another --out, or --overwrite'
-        )
-    if not (path / 'metadata.yaml').is_file():
-        raise FileExistsError(f'{path} is no recording, so it is not removed; choose another --out')
-    shutil.rmtree(path)

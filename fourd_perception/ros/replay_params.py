@@ -7,11 +7,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fourd_perception.bag.camera_topics import find_cameras
 from fourd_perception.bag.reader import BagReader
-from fourd_perception.ros.settings import Settings, knobs
+from fourd_perception.ros.settings import knobs, Settings
+import yaml
 
 # Of every ROS node, or of the node's life cycle.
 OTHER_NAMES = ('autostart', 'use_sim_time')

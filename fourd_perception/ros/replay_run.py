@@ -73,8 +73,7 @@ class ReplayRun:
         return (
             f'rate {self.rate:.3g}: {self.slices} of {self.slices_available} slices inferred, '
             f'{sum(topic.count for topic in self.outputs.values())} messages recorded, '
-            f'{self.lost} lost'
-            + ('' if latency is None else f', median latency {latency:.0f} ms')
+            f'{self.lost} lost' + ('' if latency is None else f', median latency {latency:.0f} ms')
         )
 
     def write(self, path: Path) -> None:

@@ -8,10 +8,6 @@ from pathlib import Path
 import time
 from typing import Any
 
-import rclpy
-from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
-
 from fourd_perception.bag.camera_topics import absolute
 from fourd_perception.bag.reader import BagReader
 from fourd_perception.bag.writer import BagWriter
@@ -21,9 +17,12 @@ from fourd_perception.ros.node_status import NodeStatus
 from fourd_perception.ros.player import Player
 from fourd_perception.ros.process import NodeProcess
 from fourd_perception.ros.recorder import Recorder
-from fourd_perception.ros.replay_run import ReplayRun, TopicRecord, latency_of
+from fourd_perception.ros.replay_run import latency_of, ReplayRun, TopicRecord
 from fourd_perception.ros.settings import knobs, Settings
 from fourd_perception.wire.topics import scene_topics
+import rclpy
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 NODE_NAME = '/fourd_perception'
 DIAGNOSTICS = '/diagnostics'
@@ -54,8 +53,14 @@ class ReplaySession:
     """
 
     def __init__(
-        self, bag: BagReader, node: Node, writer: BagWriter, process: NodeProcess,
-        settings: Settings, rate: float, loops: int,
+        self,
+        bag: BagReader,
+        node: Node,
+        writer: BagWriter,
+        process: NodeProcess,
+        settings: Settings,
+        rate: float,
+        loops: int,
     ) -> None:
         self._bag, self._process, self._settings = bag, process, settings
         self._rate, self._loops = rate, loops
@@ -142,8 +147,8 @@ class ReplaySession:
                 raise ReplayError('; '.join(self.status.errors))
             if now - begin > READY_SECONDS:
                 raise ReplayError(
-                    f'the node did not get ready within {READY_SECONDS:g} s; it does not subscribe '
-                    f'to {", ".join(missing) or "anything missing"}.\n{self._process.log}'
+                    f'the node is not ready after {READY_SECONDS:g} s; it does not subscribe to '
+                    f'{", ".join(missing) or "more"}.\n{self._process.log}'
                 )
             self.player.hold()
             time.sleep(0.05)
@@ -197,8 +202,13 @@ class ReplaySession:
 
 
 def replay_once(
-    bag_path: Path, out: Path, params: Mapping[str, Any], rate: float, loops: int,
-    domain_id: int, progress: Progress,
+    bag_path: Path,
+    out: Path,
+    params: Mapping[str, Any],
+    rate: float,
+    loops: int,
+    domain_id: int,
+    progress: Progress,
 ) -> ReplayRun:
     """Replay a recording once into `out`.
 

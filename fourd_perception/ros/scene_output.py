@@ -13,7 +13,7 @@ from fourd_perception.ros.settings import Settings
 from fourd_perception.ros.transforms import Transforms
 from fourd_perception.wire.scene import scene_messages, stamped_pose
 from fourd_perception.wire.settings import WireSettings
-from fourd_perception.wire.transforms import StampedPose, path_message, pose_message, tf_message
+from fourd_perception.wire.transforms import path_message, pose_message, StampedPose, tf_message
 
 
 def wire_settings(settings: Settings) -> WireSettings:
@@ -31,7 +31,8 @@ def wire_settings(settings: Settings) -> WireSettings:
 class SceneOutput:
     """Packs and publishes what is wanted of each update.
 
-    wire: may be replaced at any time
+    wire:   may be replaced at any time
+    silent: what was wanted of the newest update and could not be given
     """
 
     def __init__(self, settings: Settings, outputs: Outputs, transforms: Transforms) -> None:
@@ -41,6 +42,7 @@ class SceneOutput:
         self._types = RclpyTypes()
         self._path: deque[Any] = deque(maxlen=settings.path_length)
         self._previous: StampedPose | None = None
+        self.silent: frozenset[Output] = frozenset()
 
     def wanted(self) -> frozenset[Output]:
         """What somebody subscribes to, and may get."""
@@ -52,20 +54,24 @@ class SceneOutput:
         self, update: SceneUpdate, wanted: frozenset[Output], seconds: dict[str, float]
     ) -> None:
         """Send off everything wanted of an update; seconds per stage are added."""
-        if Output.TF in wanted:
-            edges = self._transforms.edges(update)
-            if edges:
-                self._outputs.broadcast(tf_message(self._types, edges))
+        sent = set()
+        if Output.TF in wanted and (edges := self._transforms.edges(update)):
+            self._outputs.broadcast(tf_message(self._types, edges))
+            sent.add(Output.TF)
         if update.world_reset:
             self._path.clear()
             self._previous = None
         messages = scene_messages(update, wanted, self.wire, self._types, seconds, self._previous)
         for outgoing in messages:
-            self._send(outgoing.topic, outgoing.message, seconds)
+            sent.add(self._send(outgoing.topic, outgoing.message, seconds))
         pose = stamped_pose(update)
         if pose is not None:
             self._previous = pose
-            self._extend_path(pose, Output.PATH in wanted, seconds)
+            self._path.append(self._pose(pose))
+            if Output.PATH in wanted:
+                message = path_message(self._types, pose.stamp, self.wire.world_frame, self._path)
+                sent.add(self._send('path', message, seconds))
+        self.silent = wanted - sent
 
     def restart(self) -> None:
         """Begin a new path, in a new world."""
@@ -73,14 +79,11 @@ class SceneOutput:
         self._previous = None
         self._transforms.restart()
 
-    def _extend_path(self, pose: StampedPose, wanted: bool, seconds: dict[str, float]) -> None:
-        world = self.wire.world_frame
-        self._path.append(pose_message(self._types, pose.stamp, world, pose.world_from_base))
-        if wanted:
-            message = path_message(self._types, pose.stamp, world, self._path)
-            self._send('path', message, seconds)
+    def _pose(self, pose: StampedPose) -> Any:
+        return pose_message(self._types, pose.stamp, self.wire.world_frame, pose.world_from_base)
 
-    def _send(self, topic: str, message: Any, seconds: dict[str, float]) -> None:
+    def _send(self, topic: str, message: Any, seconds: dict[str, float]) -> Output:
         started = time.perf_counter()
-        self._outputs.send(topic, message)
+        output = self._outputs.send(topic, message)
         seconds['publish'] = seconds.get('publish', 0.0) + time.perf_counter() - started
+        return output

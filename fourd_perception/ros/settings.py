@@ -89,20 +89,35 @@ class Settings:
         'window.max_gap', 1.0, '[s] a longer gap between slices empties the window', low=0.0
     )
     sync_slop: float = knob(
-        'sync_slop', 0.02, '[s] largest distance of a frame from its slice', low=0.0, high=1.0,
+        'sync_slop',
+        0.02,
+        '[s] largest distance of a frame from its slice',
+        low=0.0,
+        high=1.0,
         live=True,
     )
     sync_timeout: float = knob(
-        'sync_timeout', 0.1, '[s] longest wait for the other cameras of a slice', low=0.001,
+        'sync_timeout',
+        0.1,
+        '[s] longest wait for the other cameras of a slice',
+        low=0.001,
         live=True,
     )
     camera_timeout: float = knob(
-        'camera_timeout', 0.5, '[s] least silence after which a camera counts as dead', low=0.001,
+        'camera_timeout',
+        0.5,
+        '[s] least silence after which a camera counts as dead',
+        low=0.001,
         live=True,
     )
-    min_cameras: int = knob('min_cameras', 1, 'fewest cameras for a slice to be used', low=1, live=True)
+    min_cameras: int = knob(
+        'min_cameras', 1, 'fewest cameras for a slice to be used', low=1, live=True
+    )
     jump_threshold: float = knob(
-        'jump_threshold', 0.5, '[s] a larger step back in time starts anew', low=0.001,
+        'jump_threshold',
+        0.5,
+        '[s] a larger step back in time starts anew',
+        low=0.001,
         live=True,
     )
     output_size: str = knob(
@@ -256,7 +271,6 @@ def _converted(a_knob: Knob, value: Any, default: Any) -> Any:
         return float(value)
     if type(value) is not type(default):
         raise ValueError(
-            f'{a_knob.name} {value!r} is a {type(value).__name__}; '
-            f'a {type(default).__name__} is needed, such as {default!r}'
+            f'{a_knob.name} {value!r} is not of type {type(default).__name__}, such as {default!r}'
         )
     return value

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import deque
 from threading import Lock
 
-import numpy as np
-
 from fourd_perception.geometry.transform_tree import TransformError, TransformTree
 from fourd_perception.wire.transforms import Edge
+import numpy as np
 
 SENT = 256  # own transforms remembered until they come back
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from fourd_perception.engine.scene_update import SceneUpdate
 from fourd_perception.geometry.poses import invert
 from fourd_perception.geometry.transform_tree import TransformError, TransformTree
 from fourd_perception.ros.settings import Settings
 from fourd_perception.wire.transforms import Edge
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class TfPlan:
 
 
 def plan_tf(settings: Settings, cameras: Mapping[str, str], tree: TransformTree) -> TfPlan:
-    """What to broadcast, given the frames of the cameras (by name) and the transforms of others."""
+    """What to broadcast, given the cameras' frames (by name) and the transforms of others."""
     base, world = settings.base_frame, settings.world_frame
     if settings.fixed_frame:
         return TfPlan('none', reason=f'the cameras stand still in {settings.fixed_frame}')

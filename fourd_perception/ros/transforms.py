@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 import time
 
-import numpy as np
-
 from fourd_perception.engine.scene_update import SceneUpdate
 from fourd_perception.geometry.cameras import CameraModel, Rig
 from fourd_perception.geometry.transform_tree import TransformError
@@ -15,8 +13,9 @@ from fourd_perception.grid.frame import TimeSlice
 from fourd_perception.ros.calibration import Calibration
 from fourd_perception.ros.settings import Settings
 from fourd_perception.ros.tf_buffer import TfBuffer
-from fourd_perception.ros.tf_plan import TfPlan, conflict, plan_tf, tf_edges
+from fourd_perception.ros.tf_plan import conflict, plan_tf, tf_edges, TfPlan
 from fourd_perception.wire.transforms import Edge
+import numpy as np
 
 LAG = 0.1  # seconds that a moving camera's transform may come after its image
 
@@ -37,7 +36,8 @@ class Transforms:
         buffer: TfBuffer,
         planned: Callable[[TfPlan], None],
     ) -> None:
-        self.plan: TfPlan | None = None
+        silent = None if settings.broadcasts else plan_tf(settings, {}, buffer.tree)
+        self.plan: TfPlan | None = silent
         self.missing = ''
         self.lagging = ''
         self._settings = settings
@@ -45,11 +45,12 @@ class Transforms:
         self._buffer = buffer
         self._planned = planned
         self._first_slice: float | None = None
+        self._silent = silent
         self._sent: dict[str, int] = {}
 
     def restart(self) -> None:
         """Wait for TF again, then decide anew what is broadcast."""
-        self.plan, self._first_slice, self.lagging = None, None, ''
+        self.plan, self._first_slice, self.lagging = self._silent, None, ''
         self._sent.clear()
 
     def rig(self, time_slice: TimeSlice) -> Rig | None:

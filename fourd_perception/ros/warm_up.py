@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 
-import numpy as np
-import torch
-
 from fourd_perception.engine.network_size import network_size
 from fourd_perception.engine.predictors import load_predictor
 from fourd_perception.geometry.pixel_map import PixelMap
 from fourd_perception.model.prediction import GridTensors, Predictor
 from fourd_perception.ros.settings import Settings
+import numpy as np
+import torch
 
 USUAL_IMAGE = (640, 480)  # before the first image nobody knows better
 

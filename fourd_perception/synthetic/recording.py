@@ -12,7 +12,7 @@ from fourd_perception.synthetic.layouts import make_scene
 from fourd_perception.synthetic.motion import Motion
 from fourd_perception.synthetic.pinhole import camera_rays, pixel_grid, pixels_of, project
 from fourd_perception.synthetic.rigs import make_rig
-from fourd_perception.synthetic.scene import Body, cast, Hits, shade
+from fourd_perception.synthetic.scene import Body, cast, Hits, shade, SKY
 from fourd_perception.synthetic.scene_file import read_scene, SCENE_FILE, write_scene
 import numpy as np
 
@@ -95,12 +95,13 @@ class SyntheticRecording:
         model, n = self.cameras[camera], _SUPERSAMPLING
         fine = model.resized(n * model.width, n * model.height)
         assert fine.intrinsics is not None
+        rays = camera_rays(fine)
         colour = shade(
             self.bodies,
             self._poses(stamp),
             self.world_from_camera(camera, stamp),
-            camera_rays(fine),
-            self._cast(fine, stamp, camera_rays(fine)),
+            rays,
+            self._cast(fine, stamp, rays),
             1.0 / fine.intrinsics[0, 0],
             np.array(self.light),
         )
@@ -126,9 +127,9 @@ class SyntheticRecording:
         """
         self.require_image(camera.name, other_stamp)
         hits = self.hits(camera, stamp)
-        moved, _ = self.moved_rays(camera, hits, stamp, other_stamp)
-        flow = pixels_of(camera, moved[:2]) - pixel_grid(camera)
-        occluded = ~self._seen(camera, moved, other_stamp)
+        targets = self.targets(camera, hits, stamp, other_stamp)
+        flow = pixels_of(camera, targets[:2]) - pixel_grid(camera)
+        occluded = ~self._seen(camera, targets, other_stamp)
         shape = camera.height, camera.width
         return flow.T.reshape(*shape, 2).astype(np.float32), occluded.reshape(shape)
 
@@ -145,9 +146,7 @@ class SyntheticRecording:
         largest = np.zeros(len(hits.body))
         for other in other_stamps:
             self.require_image(camera.name, other)
-            moved, still = self.moved_rays(camera, hits, stamp, other)
-            apart = pixels_of(camera, moved[:2]) - pixels_of(camera, still[:2])
-            largest = np.fmax(largest, np.hypot(*apart))
+            largest = np.maximum(largest, self.displacements(camera, hits, stamp, other))
         return largest.reshape(camera.height, camera.width).astype(np.float32)
 
     def surfaces(self, points_world: np.ndarray, stamp: int) -> tuple[np.ndarray, np.ndarray]:
@@ -168,27 +167,51 @@ class SyntheticRecording:
             mover[near[nearer]] = body.motion.moves
         return nearest, mover
 
-    def moved_rays(
-        self, camera: CameraModel, hits: Hits, stamp: int, other_stamp: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The points that `hits` found at `stamp`, as the camera at `other_stamp` has them.
+    def targets(self, camera: CameraModel, hits: Hits, stamp: int, other_stamp: int) -> np.ndarray:
+        """Where the points that `hits` found at `stamp` are for the camera at `other_stamp`.
 
-        Returns two float64 [3, N] of (x/z, y/z, z) in the optical frame: carried along by their
-        bodies, and as if they had stood still. NaN on the sky and behind the camera.
+        Returns float64 [3, N] of (x/z, y/z, z) in the optical frame, NaN on the sky and behind.
         """
-        rays = camera_rays(camera)
-        world = self.world_from_camera(camera.name, stamp)
-        points = world[:3, :3] @ (np.vstack([rays, np.ones(rays.shape[1])]) * hits.depth)
-        points += world[:3, 3:]
-        carried = points.copy()
-        before, after = self._poses(stamp), self._poses(other_stamp)
-        for number, body in enumerate(self.bodies):
-            if body.motion.moves:
-                chosen = np.flatnonzero(hits.body == number)
-                step = after[number] @ invert(before[number])
-                carried[:, chosen] = step[:3, :3] @ points[:, chosen] + step[:3, 3:]
+        points = self._points(camera, camera_rays(camera), hits.depth, stamp)
+        carried = self._carried(points, hits.body, stamp, other_stamp)
+        return project(invert(self.world_from_camera(camera.name, other_stamp)), carried)
+
+    def displacements(
+        self, camera: CameraModel, hits: Hits, stamp: int, other_stamp: int
+    ) -> np.ndarray:
+        """Own motion of the points that `hits` found, to one instant: float64 [N] pixels."""
+        moves = np.array([body.motion.moves for body in self.bodies] + [False])
+        chosen = np.flatnonzero(moves[hits.body])
+        points = self._points(camera, camera_rays(camera)[:, chosen], hits.depth[chosen], stamp)
+        carried = self._carried(points, hits.body[chosen], stamp, other_stamp)
         other_from_world = invert(self.world_from_camera(camera.name, other_stamp))
-        return project(other_from_world, carried), project(other_from_world, points)
+        there, still = (project(other_from_world, p)[:2] for p in (carried, points))
+        apart = np.zeros(len(hits.body))
+        apart[chosen] = np.nan_to_num(
+            np.hypot(*(pixels_of(camera, there) - pixels_of(camera, still)))
+        )
+        return apart
+
+    def _points(
+        self, camera: CameraModel, rays: np.ndarray, depth: np.ndarray, stamp: int
+    ) -> np.ndarray:
+        """World points [3, N] on rays [2, N] at depths along z."""
+        pose = self.world_from_camera(camera.name, stamp)
+        return pose[:3, :3] @ (np.vstack([rays, np.ones(rays.shape[1])]) * depth) + pose[:3, 3:]
+
+    def _carried(
+        self, points: np.ndarray, body: np.ndarray, stamp: int, other_stamp: int
+    ) -> np.ndarray:
+        """World points [3, N] of numbered bodies, moved with them to another time."""
+        seconds, other_seconds = self._seconds(stamp), self._seconds(other_stamp)
+        carried = points.copy()
+        for number in np.unique(body[body != SKY]).tolist():
+            motion = self.bodies[number].motion
+            if motion.moves:
+                chosen = np.flatnonzero(body == number)
+                step = motion.pose(other_seconds) @ invert(motion.pose(seconds))
+                carried[:, chosen] = step[:3, :3] @ points[:, chosen] + step[:3, 3:]
+        return carried
 
     def _seen(self, camera: CameraModel, rays: np.ndarray, stamp: int) -> np.ndarray:
         """Whether points (x/z, y/z, z) lie inside the image with nothing in front of them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from fourd_perception.geometry.poses import invert
@@ -13,6 +13,8 @@ import numpy as np
 
 SKY = -1
 _NEAREST = 1e-6
+# Rays at a time: what is computed on the way stays in the caches.
+_BLOCK = 4096
 _CORNERS = np.array([[x, y, z, 1] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]).T
 
 
@@ -64,6 +66,18 @@ class Hits:
     depth: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class _Placed:
+    """A body before a camera: half sizes [3], pose, and the (x, y) of rays that may meet it."""
+
+    number: int
+    body: Body
+    half: np.ndarray
+    body_from_camera: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
 def cast(
     bodies: Sequence[Body], poses: np.ndarray, world_from_camera: np.ndarray, rays: np.ndarray
 ) -> Hits:
@@ -74,47 +88,51 @@ def cast(
     """
     depth = np.full(rays.shape[1], np.inf)
     found = np.full(rays.shape[1], SKY)
-    for number, body in enumerate(bodies):
-        half = np.array(body.half_size)
-        body_from_camera = invert(poses[number]) @ world_from_camera
-        candidates = _candidates(invert(body_from_camera), half, rays)
-        if candidates is None:
-            continue
-        directions = _directions(body_from_camera, rays[:, candidates])
-        with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
-            near, far = body.form.interval(body_from_camera[:3, 3], directions, half)
-            length = np.where(near > _NEAREST, near, far)
-            nearer = (near <= far) & (length > _NEAREST) & (length < depth[candidates])
-        if isinstance(candidates, slice):
-            np.copyto(depth, length, where=nearer)
-            np.copyto(found, number, where=nearer)
-        else:
-            depth[candidates[nearer]] = length[nearer]
-            found[candidates[nearer]] = number
+    placed = list(_place(bodies, poses, world_from_camera))
+    low, high = np.array([p.low for p in placed]), np.array([p.high for p in placed])
+    for start in range(0, rays.shape[1], _BLOCK):
+        part = slice(start, start + _BLOCK)
+        block = rays[:, part]
+        close = (low <= block.max(axis=1)) & (high >= block.min(axis=1))
+        for k in np.flatnonzero(close.all(axis=1)):
+            _meet(placed[k], block, depth[part], found[part])
     return Hits(found, np.where(found == SKY, np.nan, depth))
+
+
+def _place(
+    bodies: Sequence[Body], poses: np.ndarray, world_from_camera: np.ndarray
+) -> Iterator[_Placed]:
+    """Bodies before the camera, each with the outline of its bounding box in the image."""
+    for number, (body, pose) in enumerate(zip(bodies, poses)):
+        half = np.array(body.half_size)
+        body_from_camera = invert(pose) @ world_from_camera
+        corners = invert(body_from_camera) @ (_CORNERS * np.append(half, 1.0)[:, None])
+        if corners[2].max() <= 0:
+            continue
+        low, high = np.full(2, -np.inf), np.full(2, np.inf)
+        if corners[2].min() > 1e-3:
+            spots = corners[:2] / corners[2]
+            low, high = spots.min(axis=1), spots.max(axis=1)
+        yield _Placed(number, body, half, body_from_camera, low, high)
+
+
+def _meet(placed: _Placed, rays: np.ndarray, depth: np.ndarray, found: np.ndarray) -> None:
+    """Put a body into `depth` and `found` [N] where it is nearer than what is there."""
+    (x0, y0), (x1, y1) = placed.low, placed.high
+    chosen = np.flatnonzero((rays[0] >= x0) & (rays[0] <= x1) & (rays[1] >= y0) & (rays[1] <= y1))
+    directions = _directions(placed.body_from_camera, rays[:, chosen])
+    with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
+        origin = placed.body_from_camera[:3, 3]
+        near, far = placed.body.form.interval(origin, directions, placed.half)
+        length = np.where(near > _NEAREST, near, far)
+        nearer = (near <= far) & (length > _NEAREST) & (length < depth[chosen])
+    depth[chosen[nearer]] = length[nearer]
+    found[chosen[nearer]] = placed.number
 
 
 def _directions(body_from_camera: np.ndarray, rays: np.ndarray) -> np.ndarray:
     """Directions [3, N] of rays in the frame of a body."""
     return body_from_camera[:3, :2] @ rays + body_from_camera[:3, 2:3]
-
-
-def _candidates(
-    camera_from_body: np.ndarray, half: np.ndarray, rays: np.ndarray
-) -> np.ndarray | slice | None:
-    """Rays that may meet a body: those inside the projection of its bounding box."""
-    corners = camera_from_body @ (_CORNERS * np.append(half, 1.0)[:, None])
-    if corners[2].max() <= 0:
-        return None
-    if corners[2].min() < 1e-3:
-        return slice(None)
-    spots = corners[:2] / corners[2]
-    low, high = spots.min(axis=1), spots.max(axis=1)
-    inside = (
-        (rays[0] >= low[0]) & (rays[0] <= high[0]) & (rays[1] >= low[1]) & (rays[1] <= high[1])
-    )
-    chosen = np.flatnonzero(inside)
-    return chosen if len(chosen) else None
 
 
 def shade(
@@ -131,28 +149,43 @@ def shade(
     ray_spacing: distance of neighbouring rays at depth 1; light: position [3] in the world.
     """
     colour = np.empty((3, rays.shape[1]), np.float32)
-    for number in np.unique(hits.body):
-        chosen = np.flatnonzero(hits.body == number)
-        if number == SKY:
-            colour[:, chosen] = _sky(_directions(world_from_camera, rays[:, chosen]))
-            continue
-        body = bodies[number]
-        half = np.array(body.half_size)
-        body_from_world = invert(poses[number])
-        body_from_camera = body_from_world @ world_from_camera
-        directions = _directions(body_from_camera, rays[:, chosen])
-        points = body_from_camera[:3, 3:] + directions * hits.depth[chosen]
-        normal, uv = body.form.skin(points, half)
-        slope = -(normal * directions).sum(axis=0)
-        normal *= np.sign(slope)
-        slant = np.abs(slope) / np.sqrt((directions**2).sum(axis=0))
-        # Between the short and the long side of the ellipse that a sample covers.
-        footprint = hits.depth[chosen] * ray_spacing / np.sqrt(np.maximum(slant, 0.05))
-        to_light = (body_from_world[:3, :3] @ light + body_from_world[:3, 3])[:, None] - points
-        to_light /= np.sqrt((to_light**2).sum(axis=0))
-        lamp = np.maximum((normal * to_light).sum(axis=0), 0.0).astype(np.float32)
-        colour[:, chosen] = body.texture.colour(uv, footprint) * (0.5 + 0.6 * lamp)
+    for number in (np.flatnonzero(np.bincount(hits.body - SKY)) + SKY).tolist():
+        rest = np.flatnonzero(hits.body == number)
+        for chosen in np.split(rest, range(_BLOCK, len(rest), _BLOCK)):
+            part, depth = rays[:, chosen], hits.depth[chosen]
+            if number == SKY:
+                colour[:, chosen] = _sky(_directions(world_from_camera, part))
+                continue
+            body_from_world = invert(poses[number])
+            lamp = body_from_world[:3, :3] @ light + body_from_world[:3, 3]
+            body_from_camera = body_from_world @ world_from_camera
+            colour[:, chosen] = _shade_body(
+                bodies[number], body_from_camera, part, depth, ray_spacing, lamp
+            )
     return np.clip(colour, 0.0, 1.0)
+
+
+def _shade_body(
+    body: Body,
+    body_from_camera: np.ndarray,
+    rays: np.ndarray,
+    depth: np.ndarray,
+    ray_spacing: float,
+    lamp: np.ndarray,
+) -> np.ndarray:
+    """RGB [3, N] of one body's surface points; the lamp in its own frame."""
+    directions = _directions(body_from_camera, rays)
+    points = body_from_camera[:3, 3:] + directions * depth
+    normal, uv = body.form.skin(points, np.array(body.half_size))
+    slope = -(normal * directions).sum(axis=0)
+    slant = np.abs(slope) / np.sqrt((directions**2).sum(axis=0))
+    # Between the short and the long side of the ellipse that a sample covers.
+    footprint = depth * ray_spacing / np.sqrt(np.maximum(slant, 0.05))
+    to_lamp = lamp[:, None] - points
+    lit = (normal * to_lamp).sum(axis=0) / np.sqrt((to_lamp**2).sum(axis=0))
+    # A surface shows the side that faces the camera.
+    lit = np.maximum(lit * np.sign(slope), 0.0).astype(np.float32)
+    return body.texture.colour(uv, footprint) * (0.5 + 0.6 * lit)
 
 
 def _sky(directions: np.ndarray) -> np.ndarray:

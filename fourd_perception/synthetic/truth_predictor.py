@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from fourd_perception.synthetic.recording import (
     IGNORED,
     SyntheticRecording,
 )
-from fourd_perception.synthetic.scene import Hits
 import numpy as np
 import torch
 
@@ -24,25 +24,35 @@ _LOGIT = 6.0
 _SMALLEST_SCALE, _LARGEST_SCALE = 0.2, 5.0
 
 
-@dataclass(frozen=True, eq=False)
 class _Cell:
-    """What one camera sees at one stamp, on the network's pixels, in metres."""
+    """What one camera sees at one stamp, on the network's pixels; kept while in the window."""
 
-    camera: CameraModel
-    stamp: int
-    hits: Hits
+    def __init__(self, recording: SyntheticRecording, camera: CameraModel, stamp: int) -> None:
+        self.camera = camera
+        self.stamp = stamp
+        self.shape = camera.height, camera.width
+        self.pose = recording.world_from_camera(camera.name, stamp)
+        self.hits = recording.hits(camera, stamp)
+        self._recording = recording
+        self._flows: dict[int, np.ndarray] = {}
+        self._displacements: dict[int, np.ndarray] = {}
 
-    @property
-    def key(self) -> _Key:
-        return _key(self.camera, self.stamp)
+    def flow(self, other: int) -> np.ndarray:
+        """Flow [2, H, W] to the same camera's image at another stamp."""
+        if other not in self._flows:
+            targets = self._recording.targets(self.camera, self.hits, self.stamp, other)
+            flow = pixels_of(self.camera, targets[:2]) - pixel_grid(self.camera)
+            self._flows[other] = flow.reshape(2, *self.shape)
+        return self._flows[other]
 
-
-@dataclass(frozen=True, eq=False)
-class _Step:
-    """Flow float32 [2, H, W] and own motion float32 [H, W] from one cell to another time."""
-
-    flow: np.ndarray
-    own_motion: np.ndarray
+    def own_motion(self, others: Sequence[int]) -> np.ndarray:
+        """Largest own motion [H, W] in pixels to other stamps."""
+        for other in others:
+            if other not in self._displacements:
+                self._displacements[other] = self._recording.displacements(
+                    self.camera, self.hits, self.stamp, other
+                )
+        return np.max([self._displacements[other] for other in others], axis=0).reshape(self.shape)
 
 
 class TruthPredictor:
@@ -59,7 +69,6 @@ class TruthPredictor:
         self._recording = recording
         self._seed = seed
         self._cells: dict[_Key, _Cell] = {}
-        self._steps: dict[tuple[_Key, int], _Step] = {}
         self.info = PredictorInfo(name=f'truth:{recording.name}', patch=14, licence='Apache-2.0')
 
     @staticmethod
@@ -76,76 +85,36 @@ class TruthPredictor:
         v, t, _, h, w = grid.images.shape
         out = _Arrays.missing(v, t, h, w)
         scale = self._scale(grid)
-        reference_from_world = invert(self._world_from_camera(cells[grid.reference]))
-        steps = {}
+        reference_from_world = invert(cells[grid.reference].pose)
         for (view, time), cell in cells.items():
-            pose = reference_from_world @ self._world_from_camera(cell)
-            self._fill(out, view, time, cell, pose, scale)
-            others = {k: c for (row, k), c in cells.items() if row == view and k != time}
-            for k, other in others.items():
-                step = self._step(cell, other.stamp)
-                steps[(cell.key, other.stamp)] = step
-                if k == time + 1:
-                    out.forward[view, time] = step.flow
-                if k == time - 1:
-                    out.backward[view, time] = step.flow
+            out.fill(view, time, cell, reference_from_world @ cell.pose, scale)
+            others = {k: c.stamp for (row, k), c in cells.items() if row == view and k != time}
+            if time + 1 in others:
+                out.forward[view, time] = cell.flow(others[time + 1])
+            if time - 1 in others:
+                out.backward[view, time] = cell.flow(others[time - 1])
             if others:
-                own = [steps[(cell.key, other.stamp)].own_motion for other in others.values()]
-                out.mask[view, time] = _logits(np.max(own, axis=0))
-        self._cells = {cell.key: cell for cell in cells.values()}
-        self._steps = steps
+                out.mask[view, time] = _logits(cell.own_motion(list(others.values())))
+        self._cells = {_key(cell.camera, cell.stamp): cell for cell in cells.values()}
         return out.prediction(grid.images.device)
 
     def _gather(self, grid: GridTensors) -> dict[tuple[int, int], _Cell]:
+        """The present cells by (view, time), those of the last window taken over."""
         height, width = grid.images.shape[-2:]
         cells = {}
-        for view, time in np.argwhere(grid.present):
+        for view, time in np.argwhere(grid.present).tolist():
             name, stamp = grid.cameras[view], int(grid.stamps[view, time])
             self._recording.require_image(name, stamp)
             image_camera = self._recording.cameras[name]
             camera = image_camera.mapped(grid.pixel_maps[view], width, height)
             known = self._cells.get(_key(camera, stamp))
-            cells[view, time] = known or _Cell(camera, stamp, self._recording.hits(camera, stamp))
+            cells[view, time] = known or _Cell(self._recording, camera, stamp)
         return cells
-
-    def _step(self, cell: _Cell, other: int) -> _Step:
-        known = self._steps.get((cell.key, other))
-        if known:
-            return known
-        camera = cell.camera
-        shape = camera.height, camera.width
-        moved, still = self._recording.moved_rays(camera, cell.hits, cell.stamp, other)
-        target = pixels_of(camera, moved[:2])
-        own = np.nan_to_num(np.hypot(*(target - pixels_of(camera, still[:2]))))
-        flow = (target - pixel_grid(camera)).reshape(2, *shape).astype(np.float32)
-        return _Step(flow, own.reshape(shape).astype(np.float32))
 
     def _scale(self, grid: GridTensors) -> float:
         stamps = [int(s) for s in grid.stamps[grid.present]]
         draw = np.random.default_rng([self._seed, *stamps]).uniform()
         return float(_SMALLEST_SCALE * (_LARGEST_SCALE / _SMALLEST_SCALE) ** draw)
-
-    def _world_from_camera(self, cell: _Cell) -> np.ndarray:
-        return self._recording.world_from_camera(cell.camera.name, cell.stamp)
-
-    @staticmethod
-    def _fill(
-        out: _Arrays, view: int, time: int, cell: _Cell, pose: np.ndarray, scale: float
-    ) -> None:
-        """Depth, confidence, points, pose and intrinsics of one cell."""
-        shape = cell.camera.height, cell.camera.width
-        rays = camera_rays(cell.camera)
-        gauge_pose = pose.copy()
-        gauge_pose[:3, 3] *= scale
-        depth = scale * cell.hits.depth
-        points = gauge_pose[:3, :3] @ (np.vstack([rays, np.ones(rays.shape[1])]) * depth)
-        out.depth[view, time] = depth.reshape(shape)
-        out.points[view, time] = (points + gauge_pose[:3, 3:]).T.reshape(*shape, 3)
-        # Certain nearby, less so far away, as with real networks.
-        sure = 2.0 + 40.0 / (1.0 + cell.hits.depth)
-        out.confidence[view, time] = np.nan_to_num(sure, nan=1.0).reshape(shape)
-        out.poses[view, time] = gauge_pose
-        out.intrinsics[view, time] = cell.camera.intrinsics
 
 
 def _key(camera: CameraModel, stamp: int) -> _Key:
@@ -186,6 +155,21 @@ class _Arrays:
             np.full((v, t, 4, 4), np.nan),
             np.full((v, t, 3, 3), np.nan),
         )
+
+    def fill(self, view: int, time: int, cell: _Cell, pose: np.ndarray, scale: float) -> None:
+        """Depth, confidence, points, pose and intrinsics of one cell; `pose` is metric."""
+        rays = camera_rays(cell.camera)
+        gauge_pose = pose.copy()
+        gauge_pose[:3, 3] *= scale
+        depth = scale * cell.hits.depth
+        points = gauge_pose[:3, :3] @ (np.vstack([rays, np.ones(rays.shape[1])]) * depth)
+        self.depth[view, time] = depth.reshape(cell.shape)
+        self.points[view, time] = (points + gauge_pose[:3, 3:]).T.reshape(*cell.shape, 3)
+        # Certain nearby, less so far away, as with real networks.
+        sure = 2.0 + 40.0 / (1.0 + cell.hits.depth)
+        self.confidence[view, time] = np.nan_to_num(sure, nan=1.0).reshape(cell.shape)
+        self.poses[view, time] = gauge_pose
+        self.intrinsics[view, time] = cell.camera.intrinsics
 
     def prediction(self, device: torch.device) -> Prediction:
         def tensor(array: np.ndarray) -> torch.Tensor:

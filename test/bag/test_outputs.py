@@ -17,9 +17,11 @@ from fourd_perception.synthetic.truth_predictor import TruthPredictor
 from fourd_perception.wire.images import decode_image, image_message
 from fourd_perception.wire.scene import scene_messages, stamped_pose
 from fourd_perception.wire.settings import WireSettings
-from fourd_perception.wire.stamps import time_of
+from fourd_perception.wire.stamps import nanoseconds, time_of
 from fourd_perception.wire.topics import scene_topics
 from fourd_perception.wire.transforms import Edge, path_message, pose_message, tf_message
+from mcap.reader import make_reader
+from mcap_ros2.decoder import DecoderFactory
 import numpy as np
 import pytest
 
@@ -67,9 +69,9 @@ def bag(recording, updates, tmp_path_factory):
         writer.topic('/diagnostics', 'diagnostic_msgs/msg/DiagnosticArray')
         previous = None
         for number, update in enumerate([*updates, updates[-1]]):
-            now = update.slice.stamp + LATENCY + number
+            # Two updates at one time, as a coarse clock would write them down.
+            now = updates[0].slice.stamp + LATENCY * (1 + number // 2)
             for sent in scene_messages(update, EVERYTHING, WireSettings(), TYPES, {}, previous):
-                # All at one log time, as a coarse clock would write them.
                 writer.write(f'/{PREFIX}{sent.topic}', now, sent.message)
             previous = stamped_pose(update)
             pose = pose_message(TYPES, previous.stamp, 'fourd_world', previous.world_from_base)
@@ -156,6 +158,47 @@ def test_fused_clouds_and_diagnostics_come_back(updates, bag):
         ((_, (status,)),) = outputs.diagnostics()
         assert (status.level, status.message) == (1, 'fine')
         assert status.values == {'scale.source': 'rig'}
+
+
+def test_an_independent_reader_finds_sizes_steps_stamps_and_frames_right(updates, bag):
+    with (bag / 'bag.mcap').open('rb') as file:
+        reader = make_reader(file, decoder_factories=[DecoderFactory()])
+        read = [(c.topic, s.name, m) for s, c, _, m in reader.iter_decoded_messages()]
+    update = updates[1]
+    for name, camera in update.cameras.items():
+        rows, columns = camera.depth.shape
+        of_camera = {
+            topic.removeprefix(f'/{PREFIX}{name}/'): message
+            for topic, _, message in read
+            if topic.startswith(f'/{PREFIX}{name}/')
+            and '/flow' not in topic
+            and nanoseconds(message.header.stamp) == camera.frame.stamp
+        }
+        steps = {
+            'depth/image_rect': ('32FC1', rows, columns, 4 * columns),
+            'depth/confidence': ('32FC1', rows, columns, 4 * columns),
+            'labels': ('mono8', rows, columns, columns),
+            'dynamic_mask': ('mono8', camera.input.height, camera.input.width, camera.input.width),
+        }
+        for topic, layout in steps.items():
+            image = of_camera[topic]
+            assert (image.encoding, image.height, image.width, image.step) == layout
+            assert image.header.frame_id == camera.input.frame_id
+            assert len(image.data) == image.step * image.height
+        for topic, model in (('depth', camera.output), ('dynamic_mask', camera.input)):
+            info = of_camera[f'{topic}/camera_info']
+            assert (info.height, info.width) == (model.height, model.width)
+            matrix = np.reshape(info.k, (3, 3))
+            np.testing.assert_array_equal(matrix, model.intrinsics)
+            np.testing.assert_array_equal(np.reshape(info.p, (3, 4))[:, :3], matrix)
+            assert not any(info.d) and list(info.r) == np.eye(3).ravel().tolist()
+        cloud = of_camera['points']
+        assert (cloud.height, cloud.width, cloud.point_step) == (rows, columns, 16)
+        assert (cloud.row_step, cloud.is_dense) == (16 * columns, False)
+        assert [field.name for field in cloud.fields] == ['x', 'y', 'z', 'rgb']
+    edges = [t for topic, _, m in read if topic == '/tf' for t in m.transforms]
+    assert {(t.header.frame_id, t.child_frame_id) for t in edges} == {('fourd_world', 'base_link')}
+    assert nanoseconds(edges[1].header.stamp) == update.slice.stamp
 
 
 def test_what_was_not_recorded_is_named(bag, updates):

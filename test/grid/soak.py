@@ -17,7 +17,7 @@ import time
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from streams import random_plan
-from walk import check_everything
+from walk import check_everything, check_full_slices
 
 
 def soak_one(seed: int) -> tuple[int, str, Counter[str]]:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from statistics import median_low
 
-from fourd_perception.grid.frame import TimeSlice
+from fourd_perception.grid.frame import Frame, TimeSlice
 from fourd_perception.grid.ledger import FrameLedger, Outcome
 from fourd_perception.grid.synchroniser import (
     MAX_OPEN,

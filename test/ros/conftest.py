@@ -10,18 +10,16 @@ from pathlib import Path
 import sys
 from typing import Any
 
-import pytest
-
 from fourd_perception.ros.dds_profile import shm_environment
+import pytest
 
 # Before the first participant of this process: Fast DDS reads its profile once.
 os.environ.update(shm_environment(os.environ), ROS_AUTOMATIC_DISCOVERY_RANGE='LOCALHOST')
 sys.path.insert(0, str(Path(__file__).parent))
 
-from node_bench import Bench, Cameras, render  # noqa: E402
-
-from fourd_perception.ros.process import NodeProcess  # noqa: E402
-from fourd_perception.synthetic.recording import SyntheticRecording, make_recording  # noqa: E402
+from fourd_perception.ros.process import NodeProcess
+from fourd_perception.synthetic.recording import make_recording, SyntheticRecording
+from node_bench import Bench, Cameras, render
 
 DOMAINS = itertools.cycle(range(30, 50))
 
@@ -55,9 +53,7 @@ def images(recording: SyntheticRecording) -> dict[str, list[Any]]:
 
 
 @pytest.fixture
-def cameras(
-    bench: Bench, recording: SyntheticRecording, images: dict[str, list[Any]]
-) -> Cameras:
+def cameras(bench: Bench, recording: SyntheticRecording, images: dict[str, list[Any]]) -> Cameras:
     """The recording's cameras, calibrated and connected to base_link."""
     return Cameras(bench, recording, images)
 
@@ -70,8 +66,14 @@ def start_node(bench: Bench, recording: SyntheticRecording, truth: str) -> Itera
         def start(wait_for: str = 'the node is active', **params: Any) -> NodeProcess:
             # YAML names hold dots: window__length stands for window.length.
             named = {name.replace('__', '.'): value for name, value in params.items()}
-            # A second of frame history is too short to wait two seconds for TF.
-            usual = {'cameras': list(recording.cameras), 'weights': truth, 'tf.wait': 0.3}
+            usual = {
+                'cameras': list(recording.cameras),
+                'weights': truth,
+                'tf.wait': 0.3,
+                # A busy machine may stop every process for a while; no camera died.
+                'sync_timeout': 2.0,
+                'camera_timeout': 30.0,
+            }
             node = stack.enter_context(NodeProcess(usual | named, bench.domain_id))
             if wait_for:
                 node.wait_for_log(wait_for)

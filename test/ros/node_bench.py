@@ -8,6 +8,11 @@ import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+from fourd_perception.ros.messages import RclpyTypes
+from fourd_perception.synthetic.recording import SyntheticRecording
+from fourd_perception.wire.camera_info import camera_info_message
+from fourd_perception.wire.images import image_message
+from fourd_perception.wire.transforms import Edge, tf_message
 from lifecycle_msgs.srv import ChangeState
 import rclpy
 from rclpy.context import Context
@@ -17,12 +22,6 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
-
-from fourd_perception.ros.messages import RclpyTypes
-from fourd_perception.synthetic.recording import SyntheticRecording
-from fourd_perception.wire.camera_info import camera_info_message
-from fourd_perception.wire.images import image_message
-from fourd_perception.wire.transforms import Edge, tf_message
 
 TYPES = RclpyTypes()
 NODE = '/fourd_perception'
@@ -119,7 +118,8 @@ class Bench:
 class Cameras:
     """The cameras of a recording, live: images, CameraInfo and /tf_static.
 
-    posed: cameras that /tf_static connects to base_link
+    posed:  cameras that /tf_static connects to base_link; all when None
+    models: what CameraInfo says, where that is not the truth
     """
 
     def __init__(
@@ -129,8 +129,10 @@ class Cameras:
         images: dict[str, list[Any]],
         posed: Iterable[str] | None = None,
         qos: Any = 10,
+        models: dict[str, Any] | None = None,
     ) -> None:
-        node = bench.node
+        node = self._node = bench.node
+        self._models = recording.cameras if models is None else models
         self.recording = recording
         self.images = images
         self.count = min(len(each) for each in images.values())
@@ -158,6 +160,11 @@ class Cameras:
             self._calibrate(name, 0)
         time.sleep(0.2)  # topics are not ordered among each other
 
+    def close(self) -> None:
+        """Take the publishers off the graph."""
+        for publisher in (*self._image.values(), *self._info.values(), self._tf_static):
+            self._node.destroy_publisher(publisher)
+
     def send(self, k: int) -> None:
         """Publish instant `k` of the recording."""
         for name, images in self.images.items():
@@ -166,7 +173,7 @@ class Cameras:
                 self._image[name].publish(images[k])
 
     def _calibrate(self, name: str, k: int) -> None:
-        stamp, camera = self.recording.stamps(name)[k], self.recording.cameras[name]
+        stamp, camera = self.recording.stamps(name)[k], self._models[name]
         self._info[name].publish(camera_info_message(TYPES, stamp, camera))
 
     def play(self, instants: Iterable[int], heard: list[Any] | None = None) -> None:
@@ -187,9 +194,7 @@ def render(recording: SyntheticRecording) -> dict[str, list[Any]]:
     """All images of a recording as messages."""
     return {
         name: [
-            image_message(
-                TYPES, stamp, camera.frame_id, recording.image(name, stamp), 'rgb8'
-            )
+            image_message(TYPES, stamp, camera.frame_id, recording.image(name, stamp), 'rgb8')
             for stamp in recording.stamps(name)
         ]
         for name, camera in recording.cameras.items()

@@ -57,7 +57,7 @@ def test_movers_are_in_view_most_of_the_time_and_clearly_move(kind):
     for name, camera in recording.cameras.items():
         stamps = recording.stamps(name)
         moves = np.array([body.motion.moves for body in recording.bodies] + [False])
-        for k in range(4, 40, 4):
+        for k in range(4, 40, 7):
             own_motion = recording.own_motion(camera, stamps[k], stamps[k - 3 : k])
             mover = moves[recording.hits(camera, stamps[k]).body].reshape(own_motion.shape)
             in_view.append(mover.any())

@@ -25,8 +25,8 @@ def pixel_directions(camera):
 
 def test_depth_equals_sphere_tracing(recording):
     """Walk each ray by the distance to the nearest surface until there is none left to walk."""
-    for name, camera in recording.cameras.items():
-        stamp = recording.stamps(name)[3]
+    for name in ('front_left', 'right'):
+        camera, stamp = recording.cameras[name], recording.stamps(name)[3]
         small = camera.resized(24, 18)
         depth = recording.depth(small, stamp)
         pose = recording.world_from_camera(name, stamp)

@@ -116,6 +116,32 @@ def test_images_show_what_the_flow_says(recording):
         assert explained < 6
 
 
+def test_two_cameras_show_the_same_colour_where_they_see_the_same_point(recording):
+    left, right = recording.cameras['front_left'], recording.cameras['front_right']
+    stamp = recording.stamps('front_left')[4]
+    right_stamp = recording.stamps('front_right')[4]
+    y, x = np.mgrid[: left.height, : left.width]
+    pixels = np.stack([x, y, np.ones_like(x)], axis=-1)
+    depth = recording.depth(left, stamp)
+    points = (pixels @ np.linalg.inv(left.intrinsics).T) * depth[..., None]
+    right_from_left = invert(recording.world_from_camera('front_right', right_stamp))
+    right_from_left = right_from_left @ recording.world_from_camera('front_left', stamp)
+    points = points @ right_from_left[:3, :3].T + right_from_left[:3, 3]
+    image = points @ right.intrinsics.T
+    spots = (image[..., :2] / image[..., 2:]).astype(np.float32)
+    there = recording.depth(right, right_stamp)
+    seen = cv2.remap(there, spots, None, cv2.INTER_NEAREST, borderValue=np.nan)
+    shared = np.isfinite(depth) & (points[..., 2] > 0) & (np.abs(seen / points[..., 2] - 1) < 0.01)
+    assert shared.mean() > 0.05
+    colours = recording.image('front_left', stamp).astype(np.float32)[shared]
+    other = recording.image('front_right', right_stamp).astype(np.float32)
+    apart = [
+        np.abs(cv2.remap(other, spots + shift, None, cv2.INTER_LINEAR)[shared] - colours).mean()
+        for shift in (np.float32([0, 0]), np.float32([1.5, 0]), np.float32([0, 1.5]))
+    ]
+    assert apart[0] < 0.75 * min(apart[1:])
+
+
 def test_stamps_are_integers_that_no_float_holds(recording):
     stamps = [s for name in recording.cameras for s in recording.stamps(name)]
     assert all(isinstance(stamp, int) for stamp in stamps)

@@ -112,7 +112,7 @@ def test_unknown_is_never_static(update):
 def test_depth_in_millimetres_has_zero_where_it_says_nothing(update):
     front = update.cameras['front']
     depth = np.full_like(front.depth, 1.2346)
-    depth[0, :4] = [np.nan, np.inf, 65.535, 65.536]
+    depth[0, :4] = [np.nan, np.inf, 65.535, 70.0]
     cameras = {'front': replace(front, depth=depth)}
     sent = messages(replace(update, cameras=cameras), depth_encoding='16UC1')
     image = sent['front/depth/image_rect']
@@ -174,22 +174,32 @@ def test_rosbags_and_rclpy_write_the_same_bytes(update):
         assert len(live) == len(raw) and serialise(deserialise(live, name)) == raw, topic
 
 
-def test_nothing_slow_reaches_a_setter_of_rclpy(update, monkeypatch):
-    """`bytes` and numpy arrays are walked through byte by byte by rclpy's setters."""
-    sensor_msgs = pytest.importorskip('sensor_msgs.msg', reason='needs the messages of ROS')
+def test_numbers_reach_rclpy_as_arrays_and_as_nothing_slower(update):
+    """Numpy arrays are walked through element by element, bytes too where fields are checked."""
+    pytest.importorskip('sensor_msgs.msg', reason='needs the messages of ROS')
     from array import array
 
     from fourd_perception.ros.messages import RclpyTypes
 
     seen = []
-    for message_class in (sensor_msgs.Image, sensor_msgs.PointCloud2):
-        setter = message_class.data.fset
 
-        def watched(self, value, setter=setter):
-            seen.append(type(value))
-            setter(self, value)
+    class Watched(RclpyTypes):
+        """Looks at every field on its way into a message class."""
 
-        data = message_class.data.setter(watched)
-        monkeypatch.setattr(message_class, 'data', data)
-    messages(update, types=RclpyTypes())
-    assert len(seen) == 17 and set(seen) == {array}
+        def message(self, name):
+            message_class = super().message(name)
+
+            def make(**fields):
+                seen.extend((name.split('/')[-1], key, value) for key, value in fields.items())
+                return message_class(**fields)
+
+            return make
+
+    messages(update, types=Watched())
+    numbers = {'data', 'd', 'k', 'r', 'p', 'covariance'}
+    assert {key for _, key, _ in seen} >= numbers
+    for name, key, value in seen:
+        if key in numbers:
+            assert type(value) is array, (name, key, type(value))
+        else:
+            assert not isinstance(value, (bytes, np.ndarray, np.generic)), (name, key, value)

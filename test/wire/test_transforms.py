@@ -103,9 +103,18 @@ def test_odometry_says_where_it_is_and_how_it_moves():
         [twist.linear.x, twist.linear.y, twist.linear.z], [2, 0, 0], atol=1e-12
     )
     assert message.pose.covariance.reshape(6, 6).tolist() == covariance.tolist()
-    # Independent errors add up over the interval; x of the child is y of the world.
-    twist_covariance = message.twist.covariance.reshape(6, 6)
-    np.testing.assert_allclose(np.diag(twist_covariance)[:3], [12e-4, 8e-4, 16e-4], rtol=1e-9)
+
+
+def test_errors_of_two_poses_add_up_in_the_child_frame():
+    # x of the child is y of the world, its y is z, its z is x.
+    child = pose(np.full(3, 2 * np.pi / 3 / np.sqrt(3)), (0, 0, 0))
+    np.testing.assert_allclose(child[:3, 0], [0, 1, 0], atol=1e-12)
+    old = StampedPose(1 * SECOND, child, np.eye(6) * 1e-4)
+    new = StampedPose(SECOND + SECOND // 2, child, np.diag([1.0, 2, 3, 4, 5, 6]) * 1e-4)
+    message = odometry_message(TYPES, 'world', 'base_link', new, old)
+    variances = np.diag(message.twist.covariance.reshape(6, 6))
+    wanted = 4e-4 * (1 + np.array([2, 3, 1, 5, 6, 4]))
+    np.testing.assert_allclose(variances, wanted, rtol=1e-9)
 
 
 def test_what_is_not_known_does_not_look_known():
