@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
+import torch.nn.functional as F
 
 from fourd_perception.model.alternating import alternate, call
 from fourd_perception.model.cell_layout import CellLayout
-from fourd_perception.model.layers.block import Block
+from fourd_perception.model.layers.attention import Observe
 from fourd_perception.model.layers.patch_encoder import DinoEncoder, PatchConvolution
 from fourd_perception.model.layers.rotary import rotary_table, RotaryTable
 from fourd_perception.model.presets import TrunkConfig
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
+
+
+ObserveLayer = Callable[[int, torch.Tensor, torch.Tensor], None]
+
+
+@dataclass(frozen=True, eq=False)
+class HiddenTokens:
+    """Patch tokens whose keys and values are left out in the first pairs of blocks.
+
+    patches: bool [B, S, N], True where hidden; special tokens are never hidden
+    pairs:   number of frame/global pairs in which they are, from the first on
+    """
+
+    patches: torch.Tensor
+    pairs: int
+
+    def readable(self, special: int) -> torch.Tensor:
+        """bool [B, S, P]: the tokens that may be read."""
+        return F.pad(~self.patches, (special, 0), value=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +73,8 @@ class CrossViewGlobalFusion(nn.Module):
         self.register_token = nn.Parameter(torch.randn(1, 2, config.registers, dim) * 1e-6)
         self.frame_blocks = nn.ModuleList(config.block() for _ in range(config.depth))
         self.global_blocks = nn.ModuleList(config.block() for _ in range(config.depth))
-        self.register_buffer('image_mean', torch.tensor(IMAGE_MEAN).view(3, 1, 1), False)
-        self.register_buffer('image_std', torch.tensor(IMAGE_STD).view(3, 1, 1), False)
+        self.register_buffer('image_mean', torch.tensor(IMAGE_MEAN, device='cpu').view(3, 1, 1), False)
+        self.register_buffer('image_std', torch.tensor(IMAGE_STD, device='cpu').view(3, 1, 1), False)
 
     @property
     def special(self) -> int:
@@ -115,18 +136,36 @@ class CrossViewGlobalFusion(nn.Module):
         layout: CellLayout,
         tables: TrunkTables,
         taps: Sequence[int] | None = None,
+        hidden: HiddenTokens | None = None,
+        observe: ObserveLayer | None = None,
     ) -> dict[int, torch.Tensor]:
-        """Taps [B, S, P, 2 C] of tokens [B, S, P, C]."""
+        """Taps [B, S, P, 2 C] of tokens [B, S, P, C].
+
+        hidden:  patch tokens that nobody may read in the first pairs (VGGT4D C.4)
+        observe: called with (block, q, k) of every global block, q and k [B, heads, S P, d]
+                 after norm and rotation; only with `spatial_mask='none'`
+        """
         rotary = tables.rotary
+        readable = None if hidden is None else hidden.readable(self.special)
 
-        def frame_step(block: nn.Module, x: torch.Tensor, _: int) -> torch.Tensor:
-            return call(block, x.flatten(0, 1), rotary).unflatten(0, x.shape[:2])
+        def frame_step(block: nn.Module, x: torch.Tensor, i: int) -> torch.Tensor:
+            mask = None
+            if hidden is not None and readable is not None and i < hidden.pairs:
+                mask = readable.flatten(0, 1)[:, None, None]
+            return call(block, x.flatten(0, 1), rotary, mask).unflatten(0, x.shape[:2])
 
-        def global_step(block: nn.Module, x: torch.Tensor, _: int) -> torch.Tensor:
+        def global_step(block: nn.Module, x: torch.Tensor, i: int) -> torch.Tensor:
+            mask = readable if hidden is not None and i < hidden.pairs else None
             if self.config.spatial_mask == 'none':
-                return self._together(block, x, rotary)
-            parts = [self._together(block, x[:, list(i)], rotary) for i in layout.instants]
-            order = torch.tensor([i for instant in layout.instants for i in instant])
+                watch = None if observe is None else partial(observe, i)
+                return self._together(block, x, rotary, mask, watch)
+            parts = [
+                self._together(
+                    block, x[:, list(cells)], rotary, None if mask is None else mask[:, list(cells)]
+                )
+                for cells in layout.instants
+            ]
+            order = torch.tensor([cell for cells in layout.instants for cell in cells])
             return torch.cat(parts, dim=1)[:, order.argsort()]
 
         taps = self.config.taps if taps is None else taps
@@ -141,6 +180,14 @@ class CrossViewGlobalFusion(nn.Module):
         )
 
     @staticmethod
-    def _together(block: nn.Module, x: torch.Tensor, rotary: RotaryTable) -> torch.Tensor:
-        joined = call(block, x.flatten(1, 2), rotary.repeat(x.shape[1]))
-        return joined.view_as(x)
+    def _together(
+        block: nn.Module,
+        x: torch.Tensor,
+        rotary: RotaryTable,
+        readable: torch.Tensor | None = None,
+        observe: Observe | None = None,
+    ) -> torch.Tensor:
+        """Let all tokens of all frames given read each other, but for unreadable keys."""
+        mask = None if readable is None else readable.flatten(1)[:, None, None]
+        frames = rotary.repeat(x.shape[1])
+        return call(block, x.flatten(1, 2), frames, mask, observe).view_as(x)

@@ -10,7 +10,12 @@ from torch import nn
 
 from fourd_perception.model.cell_layout import CellLayout
 from fourd_perception.model.cross_time import CrossTimeLocalFusion
-from fourd_perception.model.cross_view import CrossViewGlobalFusion, TrunkTables
+from fourd_perception.model.cross_view import (
+    CrossViewGlobalFusion,
+    HiddenTokens,
+    ObserveLayer,
+    TrunkTables,
+)
 from fourd_perception.model.fusion import SpatiotemporalDenseFusion
 from fourd_perception.model.heads.camera import CameraHead
 from fourd_perception.model.heads.dense import (
@@ -86,14 +91,24 @@ class Network(nn.Module):
         return self.cross_view_global_fusion.encode(images, tables.trunk)
 
     def trunk(
-        self, patches: torch.Tensor, layout: CellLayout, tables: SizeTables
+        self,
+        patches: torch.Tensor,
+        layout: CellLayout,
+        tables: SizeTables,
+        hidden: HiddenTokens | None = None,
+        observe: ObserveLayer | None = None,
     ) -> Features:
-        """Taps of both branches from encoder features [B, S, N, C]."""
+        """Taps of both branches from encoder features [B, S, N, C].
+
+        hidden, observe: for the cross-view branch, see `CrossViewGlobalFusion`
+        """
         tokens = self.cross_view_global_fusion.with_special(patches, layout.reference)
         # The camera head always reads the last block.
         last = self.config.trunk.depth - 1
         wanted = sorted({*self.config.trunk.taps, last})
-        spatial = self.cross_view_global_fusion(tokens, layout, tables.trunk, wanted)
+        spatial = self.cross_view_global_fusion(
+            tokens, layout, tables.trunk, wanted, hidden, observe
+        )
         if self.config.temporal is None:
             return Features(tokens, spatial, None, spatial)
         temporal = self.cross_time_local_fusion(tokens, layout, tables.trunk)

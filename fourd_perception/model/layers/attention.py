@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 import torch.nn.functional as F
 
 from fourd_perception.model.layers.rotary import rotate, RotaryTable
+
+
+Observe = Callable[[torch.Tensor, torch.Tensor], None]
 
 
 class Attention(nn.Module):
@@ -51,10 +56,14 @@ class Attention(nn.Module):
         x: torch.Tensor,
         rotary: RotaryTable | None = None,
         mask: torch.Tensor | None = None,
+        observe: Observe | None = None,
     ) -> torch.Tensor:
         """Attend among tokens [B, N, dim].
 
-        mask: bool, broadcastable to [B, heads, N, N], True where a query may read a key
+        mask:    bool, broadcastable to [B, heads, N, N], True where a query may read a key
+        observe: called with the queries and keys [B, heads, N, head_dim], normed and rotated
         """
         q, k, v = self.queries_keys_values(x, rotary)
+        if observe is not None:
+            observe(q, k)
         return self.merge(F.scaled_dot_product_attention(q, k, v, attn_mask=mask))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -70,8 +72,8 @@ class Block(nn.Module):
         self,
         x: torch.Tensor,
         rotary: RotaryTable | None = None,
-        mask: torch.Tensor | None = None,
+        *options: Any,
     ) -> torch.Tensor:
-        """Tokens [B, N, dim] to tokens; `mask` as the attention takes it."""
-        x = x + self.ls1(self.attn(self.norm1(x), rotary, mask))
+        """Tokens [B, N, dim] to tokens; `options` go to the attention (mask, observe)."""
+        x = x + self.ls1(self.attn(self.norm1(x), rotary, *options))
         return x + self.ls2(self.mlp(self.norm2(x)))
