@@ -59,6 +59,9 @@ class CrossViewGlobalFusion(nn.Module):
     cells of the same instant (`'same_time'`).
     """
 
+    image_mean: torch.Tensor
+    image_std: torch.Tensor
+
     def __init__(self, config: TrunkConfig) -> None:
         super().__init__()
         self.config = config
@@ -73,8 +76,9 @@ class CrossViewGlobalFusion(nn.Module):
         self.register_token = nn.Parameter(torch.randn(1, 2, config.registers, dim) * 1e-6)
         self.frame_blocks = nn.ModuleList(config.block() for _ in range(config.depth))
         self.global_blocks = nn.ModuleList(config.block() for _ in range(config.depth))
-        self.register_buffer('image_mean', torch.tensor(IMAGE_MEAN, device='cpu').view(3, 1, 1), False)
-        self.register_buffer('image_std', torch.tensor(IMAGE_STD, device='cpu').view(3, 1, 1), False)
+        # Not stored, so their values must stand even in a network built on the meta device.
+        for name, values in (('image_mean', IMAGE_MEAN), ('image_std', IMAGE_STD)):
+            self.register_buffer(name, torch.tensor(values, device='cpu').view(3, 1, 1), False)
 
     @property
     def special(self) -> int:

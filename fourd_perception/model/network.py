@@ -148,17 +148,20 @@ class Network(nn.Module):
         """Points [B, n, H, W, 3] in the reference camera and confidence [B, n, H, W]."""
         return points_and_confidence(self.dense('point_head', features, tables, cells))
 
-    def tracks(
-        self, features: Features, tables: SizeTables, queries: torch.Tensor, reference: int
-    ) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
-        """Tracks of pixels [B, Q, 2] of one cell through all cells; see `heads.track.Tracker`."""
+    def track_features(self, features: Features, tables: SizeTables) -> torch.Tensor:
+        """The feature maps [B, S, C, H/2, W/2] that points are tracked on."""
         taps = features.spatial if features.temporal is None else features.temporal
-        return self.track_head(
+        return self.track_head.feature_extractor(
             taps,
             self.cross_view_global_fusion.special,
             tables.height,
             tables.width,
             tables.heads['track_head'],
-            queries,
-            reference,
         )
+
+    def tracks(
+        self, features: Features, tables: SizeTables, queries: torch.Tensor, reference: int
+    ) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
+        """Tracks of pixels [B, Q, 2] of one cell through all cells; see `heads.track.Tracker`."""
+        maps = self.track_features(features, tables)
+        return self.track_head.tracker(maps, queries, reference)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 import torch.nn.functional as F
 
-from fourd_perception.model.heads.dense import DenseHead, DenseTables
+from fourd_perception.model.heads.dense import DenseHead
 from fourd_perception.model.layers.block import Mlp
 from fourd_perception.model.presets import TrackHeadConfig
 
@@ -226,17 +226,3 @@ class TrackHead(nn.Module):
         super().__init__()
         self.feature_extractor = DenseHead(dim, taps, patch, config.dense, out=None)
         self.tracker = Tracker(config)
-
-    def forward(
-        self,
-        taps: Mapping[int, torch.Tensor],
-        special: int,
-        height: int,
-        width: int,
-        tables: DenseTables | None,
-        queries: torch.Tensor,
-        reference: int,
-    ) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor]:
-        """See `Tracker`."""
-        features = self.feature_extractor(taps, special, height, width, tables)
-        return self.tracker(features, queries, reference)
