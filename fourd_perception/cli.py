@@ -16,8 +16,8 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import fourd_perception
-
-DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+from fourd_perception.cli_networks import add_network_verbs
+from fourd_perception.cli_verb import BAD_INPUT, DONE, FAILED, INTERRUPTED, verb
 
 DESCRIPTION = """\
 Cameras in, a metric 4-D scene out.
@@ -170,21 +170,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_make_bag(verbs)
     _add_replay(verbs)
     _add_evaluate(verbs)
-    return parser
-
-
-def _verb(verbs: Any, name: str, summary: str, text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = verbs.add_parser(
-        name,
-        help=summary,
-        description=text,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    add_network_verbs(verbs)
     return parser
 
 
 def _add_synth(verbs: Any) -> None:
-    parser = _verb(verbs, 'synth', 'write a procedural recording with ground truth', SYNTH)
+    parser = verb(verbs, 'synth', 'write a procedural recording with ground truth', SYNTH)
     add = parser.add_argument
     add('out', type=Path, metavar='OUT', help='new rosbag2 folder')
     add('--kind', choices=('room', 'street'), default='room', help='what is seen (room)')
@@ -201,7 +192,7 @@ def _add_synth(verbs: Any) -> None:
 
 
 def _add_make_bag(verbs: Any) -> None:
-    parser = _verb(verbs, 'make-bag', 'videos and their calibration to a recording', MAKE_BAG)
+    parser = verb(verbs, 'make-bag', 'videos and their calibration to a recording', MAKE_BAG)
     add = parser.add_argument
     add('rig', type=Path, metavar='RIG', help='YAML file of the rig')
     add('out', type=Path, metavar='OUT', help='new rosbag2 folder')
@@ -219,7 +210,7 @@ def _add_make_bag(verbs: Any) -> None:
 
 
 def _add_replay(verbs: Any) -> None:
-    parser = _verb(verbs, 'replay', 'a recording through the real node, over DDS', REPLAY)
+    parser = verb(verbs, 'replay', 'a recording through the real node, over DDS', REPLAY)
     add = parser.add_argument
     add('bag', type=Path, metavar='BAG', help='rosbag2 folder or .mcap file')
     add('--out', type=Path, required=True, metavar='DIR', help='where the results go')
@@ -254,7 +245,7 @@ def _add_replay(verbs: Any) -> None:
 def _add_evaluate(verbs: Any) -> None:
     parser = verbs.add_parser('evaluate', help='score and picture results')
     kinds = parser.add_subparsers(title='what to evaluate', required=True, metavar='KIND')
-    replays = _verb(kinds, 'replay', 'outputs that `replay` recorded', EVALUATE)
+    replays = verb(kinds, 'replay', 'outputs that `replay` recorded', EVALUATE)
     add = replays.add_argument
     add('runs', type=Path, nargs='+', metavar='RUN', help='folder given to replay as --out')
     add('--out', type=Path, metavar='DIR', help='where report.md goes (beside the first run)')

@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 import json
 from pathlib import Path
+from typing import Any
 
 from fourd_perception.model.checkpoint_files import TensorFile
 from fourd_perception.model.checkpoint_layouts import from_vggt, layout_of
@@ -101,7 +102,7 @@ def published_preset(keys: Iterable[str], tracker_fixed: bool) -> NetworkConfig:
         keys = [from_vggt(key) for key in keys]
     else:
         config = PRESETS['4d-vggt']
-    absent = {
+    absent: dict[str, Any] = {
         name: None for name, prefix in HEADS.items() if not any(k.startswith(prefix) for k in keys)
     }
     return replace(config, **absent)

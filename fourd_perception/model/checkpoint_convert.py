@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from fourd_perception.model.checkpoint_config import CONFIG_KEY
 from fourd_perception.model.checkpoint_files import write_safetensors
 from fourd_perception.model.checkpoint_layouts import initialise_from_vggt
@@ -14,6 +12,7 @@ from fourd_perception.model.checkpoints import Checkpoint
 from fourd_perception.model.config_json import config_to_json
 from fourd_perception.model.fusion import SpatiotemporalDenseFusion
 from fourd_perception.model.presets import NetworkConfig
+import torch
 
 FUSION_SEED = 0
 

@@ -39,9 +39,7 @@ def ask(checkpoint: PublicCheckpoint, revision: str | None = None) -> Origin:
     such file, OSError where it cannot be reached.
     """
     answer = _hub_call(
-        lambda hub: hub.HfApi().model_info(
-            checkpoint.repo, revision=revision, files_metadata=True
-        )
+        lambda hub: hub.HfApi().model_info(checkpoint.repo, revision=revision, files_metadata=True)
     )
     files = {sibling.rfilename: sibling for sibling in answer.siblings or ()}
     name = checkpoint.file or _only_weights(checkpoint.repo, list(files))

@@ -56,7 +56,9 @@ def _open_safetensors(path: Path) -> TensorFile:
     try:
         from safetensors import safe_open, SafetensorError
     except ImportError:
-        raise ValueError(f'{path}: reading it needs safetensors; pip install safetensors') from None
+        raise ValueError(
+            f'{path}: reading it needs safetensors; pip install safetensors'
+        ) from None
     try:
         with safe_open(str(path), framework='pt') as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from fourd_perception.model.checkpoint_config import config_of
 from fourd_perception.model.checkpoint_files import converted, listed, open_tensors, TensorFile
 from fourd_perception.model.checkpoint_layouts import from_vggt, layout_of, to_vggt
 from fourd_perception.model.network import Network
 from fourd_perception.model.presets import NetworkConfig
+import torch
 
 DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16}
 FLOATS = (torch.float32, torch.bfloat16, torch.float16)

@@ -139,11 +139,8 @@ def _tracks(values: Values) -> TrackHeadConfig:
 
 
 def _vggt(values: Values) -> NetworkConfig:
-    heads = {
-        name: None if values.get(key) is None else _dense(values[key])
-        for name, key in (('depth', 'depth_head'), ('points', 'point_head'))
-    }
     camera, tracks = values.get('camera_head'), values.get('track_head')
+    depth, points = values.get('depth_head'), values.get('point_head')
     trunk = values['aggregator']
     encoder = values.get('vit')
     if encoder is None and trunk['patch_embed'] != 'conv':
@@ -152,19 +149,22 @@ def _vggt(values: Values) -> NetworkConfig:
         trunk=_trunk(trunk, _taps(values, trunk['retained_layer_idx']), encoder),
         camera=None if camera is None else _camera(camera),
         tracks=None if tracks is None else _tracks(tracks),
-        **heads,
+        depth=None if depth is None else _dense(depth),
+        points=None if points is None else _dense(points),
     )
 
 
 def _taps(heads: Values, kept: list[int]) -> list[int]:
-    """Blocks that the dense heads read: what they say themselves, else all that the trunk keeps."""
+    """Blocks that the dense heads read: as they say themselves, else all that the trunk keeps."""
     said = [
         head['intermediate_layer_idx']
         for head in heads.values()
         if isinstance(head, Mapping) and 'intermediate_layer_idx' in head
     ]
     if any(taps != said[0] for taps in said):
-        raise ValueError(f'the dense heads read different blocks: {said}; they share one list here')
+        raise ValueError(
+            f'the dense heads read different blocks: {said}; they share one list here'
+        )
     return said[0] if said else kept
 
 

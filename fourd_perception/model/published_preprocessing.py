@@ -15,9 +15,7 @@ TARGET = 518
 WHITE, BLACK = 1.0, 0.0
 
 
-def load_images(
-    paths: Sequence[Path], mode: str = 'crop', target: int = TARGET
-) -> torch.Tensor:
+def load_images(paths: Sequence[Path], mode: str = 'crop', target: int = TARGET) -> torch.Tensor:
     """Images float32 [S, 3, H, W], RGB in 0..1, H and W multiples of 14 and at most `target`.
 
     mode:   `crop`: width `target`, rows beyond `target` cut off at top and bottom;
@@ -62,7 +60,7 @@ def load_squares(paths: Sequence[Path], target: int) -> tuple[torch.Tensor, torc
 
 def open_rgb(path: Path) -> Image.Image:
     """An image file as RGB, transparency put over white."""
-    image = Image.open(path)
+    image: Image.Image = Image.open(path)
     if image.mode == 'RGBA':
         image = Image.alpha_composite(Image.new('RGBA', image.size, 'white'), image)
     return image.convert('RGB')

@@ -7,13 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fourd_perception.evaluation.parity.comparison import (
-    compare,
-    Comparison,
-    DOUBLE_LIMITS,
-    limit_of,
-    LIMITS,
-)
+from fourd_perception.evaluation.parity.comparison import compare, Comparison, limit_of
 from fourd_perception.model.cell_layout import CellLayout
 from fourd_perception.model.checkpoint_convert import fourd_vggt
 from fourd_perception.model.checkpoints import load_network, network_of, open_checkpoint
@@ -127,7 +121,7 @@ def _compare_all(
     for name, array in wanted.items():
         if name in INPUTS:
             continue
-        limit = limit_of(name, DOUBLE_LIMITS if double else LIMITS)
+        limit = limit_of(name, double)
         if limit is None:
             note = 'an output that is not known here'
             results.append(Comparison(case, name, np.inf, None, note))
