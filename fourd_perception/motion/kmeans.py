@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+import math
 
+import numpy as np
 import torch
 
 CHUNK = 65536  # rows whose distances to all centres are held at once
@@ -79,20 +81,25 @@ def _means(
 
 
 def _seeds(rows: torch.Tensor, squares: torch.Tensor, count: int, seed: int) -> torch.Tensor:
-    """Greedy k-means++: of several rows drawn by squared distance, keep the one that helps most."""
-    generator = torch.Generator().manual_seed(seed)
-    trials = 2 + int(torch.tensor(float(count)).log())
+    """Greedy k-means++: of several rows drawn by squared distance, keep the one that helps most.
+
+    Drawn from NumPy's legacy generator, in the order in which published masks were made.
+    """
+    generator = np.random.RandomState(seed)
+    trials = 2 + int(math.log(count))
 
     def distances(chosen: torch.Tensor) -> torch.Tensor:
         centres = rows[chosen]
         squared = squares[:, None] - 2 * rows @ centres.T + squares[chosen]
         return squared.clamp(min=0)
 
-    first = torch.randint(len(rows), (1,), generator=generator).to(rows.device)
+    uniform = np.arange(1, len(rows) + 1) / len(rows)
+    first = torch.tensor([np.searchsorted(uniform, generator.random_sample(), side='right')])
+    first = first.to(rows.device)
     chosen, nearest = [first], distances(first)[:, 0]
     for _ in range(count - 1):
         cumulative = nearest.double().cumsum(0)
-        draws = torch.rand(trials, generator=generator, dtype=torch.float64).to(rows.device)
+        draws = torch.from_numpy(generator.uniform(size=trials)).to(rows.device)
         picks = torch.searchsorted(cumulative, draws * cumulative[-1]).clamp(max=len(rows) - 1)
         closer = torch.minimum(nearest[:, None], distances(picks))
         best = closer.sum(0).argmin()
