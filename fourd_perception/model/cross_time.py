@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-import torch
-from torch import nn
-import torch.nn.functional as F
-
 from fourd_perception.model.alternating import alternate, call
 from fourd_perception.model.cell_layout import CellLayout
 from fourd_perception.model.cross_view import TrunkTables
 from fourd_perception.model.layers.attention import Attention
 from fourd_perception.model.layers.rotary import RotaryTable
 from fourd_perception.model.presets import NetworkConfig, TrunkConfig
+import numpy as np
+import torch
+from torch import nn
+import torch.nn.functional as F
 
 Neighbours = tuple[torch.Tensor, torch.Tensor]
 
@@ -93,6 +92,19 @@ class GruAttention(nn.Module):
         return self.attention.merge(out).view_as(x)
 
 
+def window_sum(x: torch.Tensor, weight: torch.Tensor, neighbours: Neighbours) -> torch.Tensor:
+    """Sum of each token's window in tokens [B, R, P, C], weighted by `weight` [window, C].
+
+    Neighbours [S, window] point into the R cells read; returns [B, S, P, C].
+    """
+    index, present = neighbours
+    total = torch.zeros((), dtype=x.dtype, device=x.device)
+    for offset in range(len(weight)):
+        here = present[:, offset, None, None]
+        total = total + x[:, index[:, offset]] * (weight[offset] * here)
+    return total
+
+
 class TemporalConvolution(nn.Module):
     """A depth-wise convolution over the window of each token (B.14); starts at zero."""
 
@@ -104,12 +116,7 @@ class TemporalConvolution(nn.Module):
         self, x: torch.Tensor, rotary: RotaryTable, neighbours: Neighbours
     ) -> torch.Tensor:
         """Tokens [B, S, P, C] to tokens; missing neighbours count as zero."""
-        index, present = neighbours
-        total = torch.zeros_like(x)
-        for offset, weight in enumerate(self.weight):
-            here = present[:, offset, None, None]
-            total = total + x[:, index[:, offset]] * (weight * here)
-        return total
+        return window_sum(x, self.weight, neighbours)
 
 
 TEMPORAL = {
