@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -9,8 +10,10 @@ import numpy as np
 import torch
 
 from fourd_perception.motion.kmeans import kmeans
-from fourd_perception.motion.outliers import statistical_inliers
+from fourd_perception.motion.outliers import radius_inliers, statistical_inliers
 from fourd_perception.motion.refinement_clip import look_up, project, RefinementClip
+
+Inliers = Callable[[np.ndarray], np.ndarray]
 
 OUTLIER, STATIC = -2, -1  # labels of pixels that are in no cluster
 CLUSTERS = 30
@@ -19,6 +22,7 @@ FEWEST_USABLE = 0.05  # share of (point, frame) pairs below which a cluster stay
 COLOUR_WEIGHT = 1 / 3
 LOSS_LIMIT = 0.1  # in units of the network's scale
 UNJUDGED = 1e10
+REACH_PIXELS = 3.0
 MOST_OTHERS = 64  # frames that judge one frame
 
 
@@ -34,14 +38,19 @@ class ClusterLosses:
     total: np.ndarray
 
 
-def candidate_labels(clip: RefinementClip, points: torch.Tensor) -> np.ndarray:
-    """int [S, H, W]: cluster 0..K-1 of every dynamic candidate, STATIC, or OUTLIER."""
+def candidate_labels(
+    clip: RefinementClip, points: torch.Tensor, inliers: Inliers = statistical_inliers
+) -> np.ndarray:
+    """int [S, H, W]: cluster 0..K-1 of every dynamic candidate, STATIC, or OUTLIER.
+
+    inliers: which of the points [N, 3] of a frame are kept, bool [N]
+    """
     shape = tuple(clip.depth.shape[1:])
     labels = np.full((len(clip.depth), *shape), STATIC, np.int64)
     mask = clip.mask.cpu().numpy()
     for cell in range(len(labels)):
         cloud = points[cell].reshape(-1, 3)
-        inlier = statistical_inliers(cloud.double().cpu().numpy()).reshape(shape)
+        inlier = inliers(cloud.double().cpu().numpy()).reshape(shape)
         labels[cell][~inlier] = OUTLIER
         candidate = inlier & mask[cell]
         if candidate.any():
@@ -121,10 +130,31 @@ def refine_released(clip: RefinementClip) -> torch.Tensor:
     many clusters as candidates, frames with none stay empty.
     """
     points = clip.points()
-    labels = candidate_labels(clip, points)
+    return _judge(clip, points, candidate_labels(clip, points), None)
+
+
+def refine_robust(clip: RefinementClip) -> torch.Tensor:
+    """The same with residuals weighted by the depth's confidence, and sparse points left out.
+
+    A point is sparse when fewer than 5 others lie within the reach of 3 pixels at its depth.
+    ValueError without `clip.confidence`.
+    """
+    if clip.confidence is None:
+        raise ValueError('robust refinement weighs by confidence; give the clip its confidence')
+    points = clip.points()
+    focal = clip.intrinsics[:, 0, 0].to(clip.depth.dtype)
+    reach = (REACH_PIXELS * clip.depth / focal[:, None, None]).flatten(1).double().cpu().numpy()
+    cells = iter(reach)
+    labels = candidate_labels(clip, points, lambda cloud: radius_inliers(cloud, next(cells)))
+    return _judge(clip, points, labels, 1 - 1 / clip.confidence)
+
+
+def _judge(
+    clip: RefinementClip, points: torch.Tensor, labels: np.ndarray, weight: torch.Tensor | None
+) -> torch.Tensor:
     refined = np.zeros(labels.shape, bool)
     for cell, of_cell in enumerate(labels):
         of_tensor = torch.from_numpy(of_cell).to(points.device)
-        losses = cluster_losses(clip, points, of_tensor, cell)
+        losses = cluster_losses(clip, points, of_tensor, cell, weight)
         refined[cell] = tidy(select(of_cell, losses))
     return torch.from_numpy(refined).to(clip.mask.device)
