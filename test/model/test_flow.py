@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fourd_perception.model.heads.flow import FlowConfig, FlowModule, occluded
 from fourd_perception.model.heads.flow_correlation import Correlation, fixed_descriptor
-from fourd_perception.model.heads.flow_update import convex_upsample
 from fourd_perception.synthetic.layered_pairs import layered_pairs
 from fourd_perception.synthetic.texture_tiles import texture_tiles
 from fourd_perception.training.flow import train_step
@@ -158,21 +157,6 @@ def test_bad_input_is_named():
         made(image, image, images(1, 4, 2, 2))
     with pytest.raises(ValueError, match='token_dim'):
         made(image, image, images(1, 4, 2, 2), images(1, 4, 2, 2))
-
-
-def test_upsampling_of_one_vector_is_that_vector():
-    coarse = torch.tensor([3.0, -2.0]).view(1, 2, 1, 1).expand(1, 2, 5, 6)
-    fine = convex_upsample(coarse, images(1, 144, 5, 6) * 9)
-    torch.testing.assert_close(fine, coarse[..., :1, :1].expand(1, 2, 20, 24))
-
-
-def test_upsampling_takes_the_neighbour_that_is_asked_for():
-    coarse = images(1, 2, 5, 6)
-    logits = torch.zeros(1, 9, 4, 4, 5, 6)
-    logits[:, 5] = 50.0  # the cell to the right
-    fine = convex_upsample(coarse, logits.flatten(1, 3))
-    expected = F.pad(coarse, (0, 1, 0, 0), mode='replicate')[..., 1:]
-    torch.testing.assert_close(fine, expected.repeat_interleave(4, 2).repeat_interleave(4, 3))
 
 
 def test_exact_flows_disagree_where_surfaces_hide():

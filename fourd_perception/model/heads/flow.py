@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from fourd_perception.model.heads.flow_correlation import Correlation, fixed_descriptor
 from fourd_perception.model.heads.flow_encoder import FlowEncoder, STRIDE
-from fourd_perception.model.heads.flow_update import convex_upsample, FlowUpdate
+from fourd_perception.model.heads.flow_update import FlowUpdate
+from fourd_perception.model.layers.convex_upsampling import CELL, convex_upsample
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-CELL = 4
 TOKEN_DROPOUT = 0.5
 # Forward and backward flow may disagree by this share of their lengths and this many pixels.
 DISAGREEMENT = (0.1, 0.7)

@@ -109,16 +109,3 @@ class FlowUpdate(nn.Module):
         belief = (belief + F.pad(logit, (0, 1))).softmax(-1)[..., :-1, None]
         chosen = (belief * offsets).sum(2).transpose(1, 2).unflatten(2, size)
         return hidden, flow + chosen + answer[:, -2:]
-
-
-def convex_upsample(coarse: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-    """Maps [B, C, h, w] at 4 times the size: each pixel a weighted mean of 3x3 coarse cells.
-
-    logits: [B, 9 * 16, h, w], of the weights of the nine neighbours of each of the 4x4 pixels
-    """
-    batch, channels, height, width = coarse.shape
-    weights = logits.float().view(batch, 1, 9, 4, 4, height, width).softmax(2)
-    padded = F.pad(coarse, (1, 1, 1, 1), mode='replicate')
-    near = F.unfold(padded, 3).view(batch, channels, 9, 1, 1, height, width)
-    fine = (weights * near).sum(2)  # [B, C, 4, 4, h, w]
-    return fine.permute(0, 1, 4, 2, 5, 3).reshape(batch, channels, 4 * height, 4 * width)
