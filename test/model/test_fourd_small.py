@@ -297,6 +297,37 @@ def test_compiles_as_one_graph() -> None:
         assert error(decode(features, frames), model.decode(features, frames)) < 1e-5
 
 
+@pytest.mark.parametrize('whole', [False, True], ids=['autocast', 'weights'])
+def test_bf16_stays_close_and_poses_keep_their_digits(whole: bool) -> None:
+    cells = layout(2, 3)
+    images, identifiers = clip(cells)
+
+    def outputs(model: FourdSmall, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        tables, plan = model.tables(HEIGHT, WIDTH), model.plan(cells)
+        frames = model.encode(images, tables)
+        features = model.trunk(frames.tokens, plan, tables, identifiers)
+        cameras = model.cameras(features, plan, identifiers)
+        depth = model.decode(features, frames).log_depth
+        return {**vars(cameras), 'log_depth': depth}
+
+    with torch.no_grad():
+        exact = outputs(network(), images)
+        if whole:
+            short = outputs(network().bfloat16(), images.bfloat16())
+        else:
+            with torch.autocast('cpu', torch.bfloat16):
+                short = outputs(network(), images)
+    for name, value in short.items():
+        assert value.dtype == torch.float32, name
+        assert (value - exact[name]).norm() < 0.03 * exact[name].norm(), name
+
+
+def test_views_beyond_the_table_are_unknown_cameras() -> None:
+    """A rig of many cameras runs; some of them have no identity of their own."""
+    model = network(cameras=3)
+    assert model.camera_identities(layout(5, 1)).tolist() == [[0, 1, 2, -1, -1]]
+
+
 def test_sizes_that_patches_do_not_divide_are_refused() -> None:
     with pytest.raises(ValueError, match='50x32.*multiples of 16'):
         network().tables(32, 50)
