@@ -243,11 +243,13 @@ def test_a_gradient_reaches_every_parameter() -> None:
     model = network().train()
     whole_loss(model).backward()
     missed = zero_parameters(model)
-    # A constant added to all keys' product with one query drops out of the softmax.
-    assert [name for name in missed if 'k_norm.bias' not in name] == []
-    unseen = {0, 1, model.config.cameras}
+    # Without rotation this shifts all products of one query alike, which the softmax drops; what
+    # is left of the gradient is rounding.
+    pose_key_bias = {f'camera_head.blocks.{i}.attn.k_norm.bias' for i in range(2)}
+    assert set(missed) <= pose_key_bias
+    seen = {0, 1, model.config.cameras}
     rows = model.camera_identity.weight.grad.any(1).nonzero().flatten().tolist()
-    assert set(rows) == unseen
+    assert set(rows) == seen
 
 
 def test_learns_the_depth_of_one_clip() -> None:
