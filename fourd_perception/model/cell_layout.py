@@ -65,7 +65,7 @@ class CellLayout:
         )
 
     def temporal_neighbours(self, window: int) -> np.ndarray:
-        """int [S, window]: positions of the same view's cells at t - w/2 .. t + w/2.
+        """Int [S, window]: positions of the same view's cells at t - w/2 .. t + w/2.
 
         -1 where the neighbour is missing or outside the grid.
         """

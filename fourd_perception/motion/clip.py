@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-
 from fourd_perception.model import pose_encoding
 from fourd_perception.model.cell_layout import CellLayout
 from fourd_perception.model.cross_view import HiddenTokens
@@ -24,6 +22,7 @@ from fourd_perception.motion.refine_paper import refine_paper
 from fourd_perception.motion.refine_released import refine_released, refine_robust
 from fourd_perception.motion.refinement_clip import RefinementClip
 from fourd_perception.motion.windows import cue_windows, RELEASED_OFFSETS
+import torch
 
 Variant = Literal['released', 'paper', 'robust']
 
@@ -53,8 +52,12 @@ class ClipSettings:
 
 @dataclass(frozen=True, eq=False)
 class Cameras:
-    """camera_from_world float32 [S, 3, 4], world_from_camera float64 [S, 4, 4], and intrinsics
-    float32 [S, 3, 3] with the principal point at (W/2, H/2)."""
+    """Poses and intrinsics of S frames.
+
+    camera_from_world: float32 [S, 3, 4]
+    world_from_camera: float64 [S, 4, 4]
+    intrinsics: float32 [S, 3, 3], principal point at (W/2, H/2)
+    """
 
     camera_from_world: torch.Tensor
     world_from_camera: torch.Tensor

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-import torch.nn.functional as F
-
 from fourd_perception.motion.cues import per_frame_range
 from fourd_perception.motion.kmeans import kmeans
 from fourd_perception.motion.otsu import motion_threshold
+import torch
+import torch.nn.functional as F
 
 FEATURE_CLUSTERS = 64
 
@@ -42,7 +41,9 @@ def cluster_saliency(dynamic: torch.Tensor, labels: torch.Tensor) -> torch.Tenso
 
 def enlarge(maps: torch.Tensor, height: int, width: int) -> torch.Tensor:
     """Maps [S, h, w] at image size, bilinear by pixel centres."""
-    return F.interpolate(maps[:, None], (height, width), mode='bilinear', align_corners=False)[:, 0]
+    return F.interpolate(maps[:, None], (height, width), mode='bilinear', align_corners=False)[
+        :, 0
+    ]
 
 
 def coarse_mask(

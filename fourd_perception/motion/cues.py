@@ -5,10 +5,11 @@ the same of source token tau, averaged over the frames of the window. The averag
 A[p, tau] = q_p . m_tau / Z, with Z the number of layers times heads. Then
 
     mean over tau  = q_p . mean(m) / Z              one vector per frame is enough
-    std over tau   = sqrt(q_p^T cov(m) q_p) / Z     one product of tokens by tokens, or by channels
+    std over tau   = std(q_p . m) / Z               one product of tokens by tokens per frame
 
 so that no array of tokens by tokens by layers exists, and of no layer more than its own queries
-and keys; of the two layers of `var1` the first waits for the second.
+and keys; of the two layers of `var1` the first waits for the second. Only the products of tokens
+by tokens of the two deviations cost time to speak of: three per frame, of the length of a token.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import math
 import torch
 
 NORMALISATION_EPS = 1e-6
+CHUNK = 8  # reference frames whose token by token products are held at once
 PUBLISHED_DEPTH = 24
 
 
@@ -116,7 +118,7 @@ class CueAccumulator:
         self._bands, self._windows, self._grid = bands, windows, grid
         self._special, self._dtype = special, dtype
         self._sums: dict[str, torch.Tensor] = {}
-        self._kept: list[torch.Tensor] = []
+        self._kept: list[_Centred] = []
         self._weights: torch.Tensor | None = None
 
     def __call__(self, layer: int, q: torch.Tensor, k: torch.Tensor) -> None:
@@ -126,17 +128,20 @@ class CueAccumulator:
             return
         if q.shape[0] != 1:
             raise ValueError(f'motion cues read one clip at a time, got a batch of {q.shape[0]}')
-        heads, queries = q.shape[1], self._patches(q)
+        heads, queries = q.shape[1], self._frames(q)
+        means = self._token_means(queries)
         if layer in bands.mean1:
-            self._add_mean('mean1', queries, queries, heads * len(bands.mean1))
+            self._add_mean('mean1', queries, means, heads * len(bands.mean1))
         if layer in bands.mean2:
-            self._add_mean('mean2', queries, queries, heads * len(bands.mean2))
+            self._add_mean('mean2', queries, means, heads * len(bands.mean2))
         if layer == bands.shallow:
-            keys = self._patches(k)
-            self._add_mean('mean3', keys, keys, heads)
-            self._sums['var3'] = self._deviation([queries], [keys], heads)
+            keys = self._frames(k)
+            key_means = self._token_means(keys)
+            self._add_mean('mean3', keys, key_means, heads)
+            reference, source = self._centred(queries, means), self._centred(keys, key_means)
+            self._sums['var3'] = self._deviation([reference], [source], heads)
         if layer in bands.var1:
-            self._kept.append(queries)
+            self._kept.append(self._centred(queries, means))
             if len(self._kept) == len(bands.var1):
                 count = heads * len(bands.var1)
                 self._sums['var1'] = self._deviation(self._kept, self._kept, count)
@@ -156,10 +161,25 @@ class CueAccumulator:
             }
         )
 
-    def _patches(self, tokens: torch.Tensor) -> torch.Tensor:
-        """[1, heads, S P, d] to the patches alone, heads in a row: [S, N, heads d]."""
-        frames = tokens[0].unflatten(1, (len(self._windows), -1))[:, :, self._special :]
-        return frames.permute(1, 2, 0, 3).flatten(2)
+    def _frames(self, tokens: torch.Tensor) -> torch.Tensor:
+        """[1, heads, S P, d] as [heads, S, P, d], without copying what has the right type."""
+        return tokens[0].to(self._dtype).unflatten(1, (len(self._windows), -1))
+
+    def _token_means(self, frames: torch.Tensor) -> torch.Tensor:
+        """Mean over the patches of each frame [heads, S, d], as a product with a row of 1 / N."""
+        heads, count, tokens, _ = frames.shape
+        row = frames.new_full((1, 1, tokens), 1 / (tokens - self._special))
+        row[..., : self._special] = 0
+        means = torch.bmm(row.expand(heads * count, -1, -1), frames.flatten(0, 1))
+        return means.view(heads, count, -1)
+
+    def _centred(self, frames: torch.Tensor, means: torch.Tensor) -> _Centred:
+        """The patches less their mean in each frame, heads in a row: one copy."""
+        patches = frames[:, :, self._special :].permute(1, 2, 0, 3)  # [S, N, heads, d]
+        mean = means.transpose(0, 1)
+        values = torch.empty(patches.shape, dtype=self._dtype, device=patches.device)
+        torch.sub(patches, mean[:, None], out=values)
+        return _Centred(values.flatten(2), mean.flatten(1))
 
     def _window_weights(self, like: torch.Tensor) -> torch.Tensor:
         """[S, S]: row t averages over the window of t; NaN where that is empty."""
@@ -173,40 +193,58 @@ class CueAccumulator:
             self._weights = weights.to(like.device)
         return self._weights
 
-    def _add_mean(
-        self, name: str, reference: torch.Tensor, source: torch.Tensor, count: int
-    ) -> None:
+    def _add_mean(self, name: str, frames: torch.Tensor, means: torch.Tensor, count: int) -> None:
         """Add one layer's part of a mean map; `count` is the Z of the whole band."""
-        means = source.to(self._dtype).mean(1)  # [S, C]
-        averaged = self._window_weights(source) @ means / count
-        part = torch.stack(
-            [reference[t].to(self._dtype) @ averaged[t] for t in range(len(self._windows))]
-        )
+        averaged = self._window_weights(frames) @ means / count  # [heads, S, d]
+        rows = averaged.flatten(0, 1)[:, None]
+        products = torch.bmm(rows, frames.flatten(0, 1).transpose(1, 2))
+        part = products.view(*frames.shape[:3]).sum(0)[:, self._special :]
         self._sums[name] = self._sums[name] + part if name in self._sums else part
 
     def _deviation(
-        self, reference: Sequence[torch.Tensor], source: Sequence[torch.Tensor], count: int
+        self, reference: Sequence[_Centred], source: Sequence[_Centred], count: int
     ) -> torch.Tensor:
         """Unbiased standard deviation over source tokens [S, N] of similarities / count."""
-        return torch.stack(
-            [self._frame_deviation(t, reference, source, count) for t in range(len(self._windows))]
-        )
+        frames = range(len(self._windows))
+        parts = [
+            self._chunk_deviation(list(frames[start : start + CHUNK]), reference, source)
+            for start in frames[::CHUNK]
+        ]
+        return torch.cat(parts) / count
 
-    def _frame_deviation(
-        self,
-        frame: int,
-        reference: Sequence[torch.Tensor],
-        source: Sequence[torch.Tensor],
-        count: int,
+    def _chunk_deviation(
+        self, chunk: list[int], reference: Sequence[_Centred], source: Sequence[_Centred]
     ) -> torch.Tensor:
-        window = list(self._windows[frame])
-        q = torch.cat([layer[frame] for layer in reference], dim=1).to(self._dtype)
-        if not window:
-            return q.new_full((len(q),), math.nan)
-        m = torch.cat([layer[window].to(self._dtype).mean(0) for layer in source], dim=1)
-        m = m - m.mean(0)
-        if m.shape[0] <= m.shape[1]:
-            variance = (q @ m.T).square().sum(1)
-        else:
-            variance = ((q @ (m.T @ m)) * q).sum(1).clamp(min=0)
-        return (variance / (len(m) - 1)).sqrt() / count
+        """[n, N] of some reference frames, not yet divided by the number of similarities.
+
+        The centred sources m give q . m its spread; what was taken off q comes back as the row
+        mean(q) . m, the same for all tokens of a frame.
+        """
+        near = sorted({other for frame in chunk for other in self._windows[frame]}) or chunk
+        weights = self._window_weights(source[0].values)[chunk][:, near]
+        similarity: torch.Tensor | None = None
+        for q, m in zip(reference, source):
+            tokens, channels = m.values.shape[1:]
+            averaged = weights @ _rows(m.values, near).flatten(1)
+            averaged = averaged.view(len(chunk), tokens, channels).transpose(1, 2)
+            row = q.mean[chunk][:, None] @ averaged
+            similarity = row if similarity is None else similarity + row
+            similarity = torch.baddbmm(similarity, _rows(q.values, chunk), averaged)
+        assert similarity is not None
+        return torch.linalg.vector_norm(similarity, dim=2) / (similarity.shape[2] - 1) ** 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class _Centred:
+    """Tokens of one layer: values [S, N, C] less the mean [S, C] of their frame."""
+
+    values: torch.Tensor
+    mean: torch.Tensor
+
+
+def _rows(values: torch.Tensor, index: list[int]) -> torch.Tensor:
+    """values[index] for ascending indices, without a copy where they follow on one another."""
+    first, last = index[0], index[-1]
+    if last - first + 1 == len(index):
+        return values[first : last + 1]
+    return values[index]

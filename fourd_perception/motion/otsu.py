@@ -68,7 +68,7 @@ def multi_otsu(source: Histogram, classes: int) -> np.ndarray:
     return source.centres[cuts]
 
 
-def class_score(values: torch.Tensor, thresholds: Sequence[float]) -> float:
+def class_score(values: torch.Tensor, thresholds: Sequence[float] | np.ndarray) -> float:
     """Variance of the class means over sqrt(number of classes); NaN when a class is empty."""
     edges = torch.tensor(list(thresholds), dtype=values.dtype, device=values.device)
     member = torch.bucketize(values.flatten(), edges)

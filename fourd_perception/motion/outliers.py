@@ -6,8 +6,10 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 
-def statistical_inliers(points: np.ndarray, neighbours: int = 20, ratio: float = 2.5) -> np.ndarray:
-    """bool [N]: points whose mean distance to their nearest `neighbours` is not unusual.
+def statistical_inliers(
+    points: np.ndarray, neighbours: int = 20, ratio: float = 2.5
+) -> np.ndarray:
+    """Mask bool [N] of points whose mean distance to their nearest `neighbours` is not unusual.
 
     The point itself counts among them. Kept when the mean is positive and below the mean of all
     means plus `ratio` sample standard deviations (the rule of Open3D). points [N, 3].
@@ -22,7 +24,7 @@ def statistical_inliers(points: np.ndarray, neighbours: int = 20, ratio: float =
 
 
 def radius_inliers(points: np.ndarray, radius: np.ndarray, neighbours: int = 5) -> np.ndarray:
-    """bool [N]: points with at least `neighbours` others within their radius [N]."""
+    """Mask bool [N] of points with at least `neighbours` others within their radius [N]."""
     if len(points) <= neighbours:
         return np.zeros(len(points), bool)
     distance = cKDTree(points).query(points, neighbours + 1, workers=-1)[0]

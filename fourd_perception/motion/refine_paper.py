@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-import torch.nn.functional as F
-
 from fourd_perception.motion.otsu import histogram, multi_otsu
 from fourd_perception.motion.refine_released import (
     candidate_labels,
@@ -14,6 +10,9 @@ from fourd_perception.motion.refine_released import (
     tidy,
 )
 from fourd_perception.motion.refinement_clip import look_up, project, RefinementClip
+import numpy as np
+import torch
+import torch.nn.functional as F
 
 COLOUR_WEIGHT = 1 / 3  # lambda
 STEEPEST = 0.05  # relative depth step per pixel, above which a surface counts as an edge

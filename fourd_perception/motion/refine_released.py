@@ -6,12 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
-import numpy as np
-import torch
-
 from fourd_perception.motion.kmeans import kmeans
 from fourd_perception.motion.outliers import radius_inliers, statistical_inliers
 from fourd_perception.motion.refinement_clip import look_up, project, RefinementClip
+import numpy as np
+import torch
 
 Inliers = Callable[[np.ndarray], np.ndarray]
 
@@ -41,7 +40,7 @@ class ClusterLosses:
 def candidate_labels(
     clip: RefinementClip, points: torch.Tensor, inliers: Inliers = statistical_inliers
 ) -> np.ndarray:
-    """int [S, H, W]: cluster 0..K-1 of every dynamic candidate, STATIC, or OUTLIER.
+    """Labels int [S, H, W]: cluster 0..K-1 of every dynamic candidate, STATIC, or OUTLIER.
 
     inliers: which of the points [N, 3] of a frame are kept, bool [N]
     """

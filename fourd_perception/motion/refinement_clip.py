@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fourd_perception.model.cell_layout import CellLayout
 import numpy as np
 import torch
 import torch.nn.functional as F
-
-from fourd_perception.model.cell_layout import CellLayout
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +56,8 @@ class RefinementClip:
         allowed = [i for i in range(len(self.layout)) if time[i] != time[cell]]
         if len(allowed) <= most:
             return tuple(allowed)
-        return tuple(allowed[i] for i in np.linspace(0, len(allowed) - 1, most).round().astype(int))
+        spread = np.linspace(0, len(allowed) - 1, most).round().astype(int)
+        return tuple(allowed[i] for i in spread)
 
 
 @dataclass(frozen=True, eq=False)

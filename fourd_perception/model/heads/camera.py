@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-from torch import nn
-
 from fourd_perception.model.layers.block import Block, Mlp
 from fourd_perception.model.presets import CameraHeadConfig
+import torch
+from torch import nn
 
 ENCODING = 9
 
@@ -23,7 +22,7 @@ class CameraHead(nn.Module):
         self.token_norm = nn.LayerNorm(dim)
         self.empty_pose_tokens = nn.Parameter(torch.zeros(1, 1, ENCODING))
         self.embed_pose = nn.Linear(ENCODING, dim)
-        self.poseLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(dim, 3 * dim))  # noqa: N815
+        self.poseLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(dim, 3 * dim))
         self.adaptive_norm = nn.LayerNorm(dim, eps=1e-6, elementwise_affine=False)
         self.trunk = nn.ModuleList(
             Block(dim, config.heads, config.mlp_ratio, layer_scale=config.layer_scale)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fourd_perception.model.presets import DenseHeadConfig
 import torch
 from torch import nn
 import torch.nn.functional as F
-
-from fourd_perception.model.presets import DenseHeadConfig
 
 UV_WEIGHT = 0.1
 HIDDEN = 32
@@ -46,7 +45,7 @@ def uv_embedding(
 
 
 class ResidualUnit(nn.Module):
-    """relu(x) + conv(relu(conv(relu(x)))): the skip carries relu(x), as published weights expect."""
+    """relu(x) + conv(relu(conv(relu(x)))): the skip carries relu(x), as published."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -65,8 +64,8 @@ class FusionUnit(nn.Module):
     def __init__(self, features: int, joins: bool) -> None:
         super().__init__()
         if joins:
-            self.resConfUnit1 = ResidualUnit(features)  # noqa: N815
-        self.resConfUnit2 = ResidualUnit(features)  # noqa: N815
+            self.resConfUnit1 = ResidualUnit(features)
+        self.resConfUnit2 = ResidualUnit(features)
         self.out_conv = nn.Conv2d(features, features, 1)
 
     def forward(
@@ -201,6 +200,9 @@ def positive_and_confidence(raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tens
 
 
 def points_and_confidence(raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Points [..., H, W, 3] = sign(y) expm1(|y|) and confidence 1 + exp(c) of raw [..., 4, H, W]."""
+    """Points [..., H, W, 3] and confidence [..., H, W] of raw [..., 4, H, W].
+
+    Points are sign(y) expm1(|y|), confidence 1 + exp(c).
+    """
     y = raw[..., :3, :, :].movedim(-3, -1)
     return y.sign() * y.abs().expm1(), 1 + raw[..., 3, :, :].exp()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-from torch import nn
-import torch.nn.functional as F
-
 from fourd_perception.model.heads.dense import DenseHead
 from fourd_perception.model.layers.block import Mlp
 from fourd_perception.model.presets import TrackHeadConfig
+import torch
+from torch import nn
+import torch.nn.functional as F
 
 
 class MemberBlock(nn.Module):
@@ -57,9 +56,7 @@ class UpdateFormer(nn.Module):
         self.virual_tracks = nn.Parameter(torch.randn(1, config.virtual_tracks, 1, hidden))
 
         def blocks(context: bool) -> nn.ModuleList:
-            return nn.ModuleList(
-                MemberBlock(hidden, heads, context) for _ in range(config.depth)
-            )
+            return nn.ModuleList(MemberBlock(hidden, heads, context) for _ in range(config.depth))
 
         self.time_blocks = blocks(False)
         self.space_virtual_blocks = blocks(False)
@@ -90,9 +87,7 @@ class UpdateFormer(nn.Module):
         return self.flow_head(self.output_norm(tokens[:, :points] + start))
 
 
-def sample(
-    maps: torch.Tensor, coordinates: torch.Tensor, padding: str = 'zeros'
-) -> torch.Tensor:
+def sample(maps: torch.Tensor, coordinates: torch.Tensor, padding: str = 'zeros') -> torch.Tensor:
     """Bilinear samples [B, C, ...] of maps [B, C, H, W] at pixels [B, ..., 2] (x, y)."""
     height, width = maps.shape[-2:]
     scale = coordinates.new_tensor([2 / max(width - 1, 1), 2 / max(height - 1, 1)])
@@ -159,11 +154,11 @@ class Tracker(nn.Module):
             tracks = tracks.detach()
             correlation = self.corr_mlp(self._correlation(pyramid, tokens, tracks))
             flow = (tracks - tracks[:, reference : reference + 1]).transpose(1, 2)
-            embedded = [frequency_bank(flow[..., axis], None, config.latent // 2) for axis in (0, 1)]
+            embedded = [
+                frequency_bank(flow[..., axis], None, config.latent // 2) for axis in (0, 1)
+            ]
             scaled = flow / config.max_scale
-            x = torch.cat(
-                [*embedded, scaled, scaled, correlation, tokens.transpose(1, 2)], dim=-1
-            )
+            x = torch.cat([*embedded, scaled, scaled, correlation, tokens.transpose(1, 2)], dim=-1)
             update = self.updateformer(x + offset).transpose(1, 2)  # [B, S, Q, 2 + C]
             change = self.ffeat_norm(update[..., 2:].flatten(0, 2))
             tokens = tokens + self.ffeat_updater(change).view_as(tokens)
@@ -220,9 +215,7 @@ class Tracker(nn.Module):
 class TrackHead(nn.Module):
     """A DPT for features at half resolution, and the tracker on them."""
 
-    def __init__(
-        self, dim: int, taps: Sequence[int], patch: int, config: TrackHeadConfig
-    ) -> None:
+    def __init__(self, dim: int, taps: Sequence[int], patch: int, config: TrackHeadConfig) -> None:
         super().__init__()
         self.feature_extractor = DenseHead(dim, taps, patch, config.dense, out=None)
         self.tracker = Tracker(config)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from fourd_perception.model.layers.rotary import RotaryTable, rotate
 import torch
 from torch import nn
 import torch.nn.functional as F
-
-from fourd_perception.model.layers.rotary import rotate, RotaryTable
-
 
 Observe = Callable[[torch.Tensor, torch.Tensor], None]
 

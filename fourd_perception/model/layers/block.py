@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch import nn
-
 from fourd_perception.model.layers.attention import Attention
 from fourd_perception.model.layers.rotary import RotaryTable
+import torch
+from torch import nn
 
 
 class LayerScale(nn.Module):
@@ -26,9 +25,7 @@ class LayerScale(nn.Module):
 class Mlp(nn.Module):
     """Linear, exact GELU, linear."""
 
-    def __init__(
-        self, dim: int, hidden: int, out: int | None = None, bias: bool = True
-    ) -> None:
+    def __init__(self, dim: int, hidden: int, out: int | None = None, bias: bool = True) -> None:
         super().__init__()
         self.fc1 = nn.Linear(dim, hidden, bias=bias)
         self.act = nn.GELU()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from fourd_perception.model.layers.block import Block
 import torch
 from torch import nn
 import torch.nn.functional as F
-
-from fourd_perception.model.layers.block import Block
 
 
 class PatchConvolution(nn.Module):
@@ -50,16 +49,12 @@ class DinoEncoder(nn.Module):
         # Published checkpoints carry it; only DINOv2's own training ever read it.
         self.mask_token = nn.Parameter(torch.zeros(1, dim), requires_grad=False)
         self.blocks = nn.ModuleList(
-            Block(
-                dim, heads, mlp_ratio, False, qkv_bias, proj_bias, ffn_bias, layer_scale, 1e-6
-            )
+            Block(dim, heads, mlp_ratio, False, qkv_bias, proj_bias, ffn_bias, layer_scale, 1e-6)
             for _ in range(depth)
         )
         self.norm = nn.LayerNorm(dim, eps=1e-6)
 
-    def forward(
-        self, images: torch.Tensor, positions: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def forward(self, images: torch.Tensor, positions: torch.Tensor | None = None) -> torch.Tensor:
         """Images [B, 3, H, W], normalised, to patch tokens [B, N, dim].
 
         positions: what `positions(rows, columns)` gave for this size, if it is at hand

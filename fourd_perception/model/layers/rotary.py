@@ -37,7 +37,7 @@ def rotary_table(
     Raises ValueError when head_dim is no multiple of 4.
     """
     if head_dim % 4:
-        raise ValueError(f'head dimension {head_dim} cannot be rotated in 2-D; use a multiple of 4')
+        raise ValueError(f'head dimension {head_dim} does not rotate in 2-D; use a multiple of 4')
     half = head_dim // 2
     exponent = torch.arange(0, half, 2, dtype=torch.float32, device=device) / half
     frequencies = base**-exponent
