@@ -214,7 +214,12 @@ def _add_replay(verbs: Any) -> None:
     add = parser.add_argument
     add('bag', type=Path, metavar='BAG', help='rosbag2 folder or .mcap file')
     add('--out', type=Path, required=True, metavar='DIR', help='where the results go')
-    add('--weights', metavar='W', help='untrained:<seed>, or truth:<folder written by synth>')
+    add(
+        '--weights',
+        metavar='W',
+        help='untrained:<seed>, truth:<folder written by synth>, a file, or a name of '
+        '`weights list`',
+    )
     add(
         '--rate',
         type=_rate_or_auto,

@@ -6,18 +6,25 @@ from pathlib import Path
 
 from fourd_perception.model.prediction import Predictor
 
+ACCEPTED = (
+    'give untrained:<seed>, such as untrained:0; truth:<recording>, the directory of a synthetic '
+    'recording; the path of a .safetensors or .pt file; or a name of `fourd-perception weights '
+    'list`, or a repository owner/name, that `weights fetch` has brought'
+)
+UNTRAINED = 'UNTRAINED WEIGHTS: depth, poses, masks and flow mean nothing'
 
-def load_predictor(spec: str, device: str = 'cpu') -> Predictor:
-    """The predictor that `weights` names: `untrained:<seed>` or `truth:<recording>`.
 
-    device: torch device. Raises ValueError, which lists what is accepted, for anything else, and
-    FileNotFoundError for a recording that is not there.
+def load_predictor(spec: str, device: str = 'cpu', precision: str | None = None) -> Predictor:
+    """The predictor that `weights` names.
+
+    device:    torch device
+    precision: of encoder and trunk, `fp32` or `bf16`; None: what suits the device
+    Raises ValueError, which lists what is accepted, for anything else, and for weights that fit
+    no network; FileNotFoundError for a recording or weights that are not there.
     """
     kind, _, value = spec.partition(':')
     if kind == 'untrained' and value.isdecimal():
-        from fourd_perception.model.tiny import TinyPredictor
-
-        return TinyPredictor(int(value), device)
+        return _untrained(int(value), device, precision)
     if kind == 'truth' and value:
         from fourd_perception.synthetic.truth_predictor import TruthPredictor
 
@@ -28,7 +35,43 @@ def load_predictor(spec: str, device: str = 'cpu') -> Predictor:
                 'synth` has written'
             )
         return TruthPredictor.open(directory)
-    raise ValueError(
-        f'weights {spec!r}: give untrained:<seed>, such as untrained:0, or truth:<recording>, the '
-        'directory of a synthetic recording'
+    return _checkpoint(spec, device, precision)
+
+
+def _untrained(seed: int, device: str, precision: str | None) -> Predictor:
+    from fourd_perception.model.network_predictor import NetworkPredictor
+    from fourd_perception.model.presets import PRESETS
+    from fourd_perception.model.untrained import untrained_network
+
+    return NetworkPredictor(
+        untrained_network(PRESETS['tiny'], seed),
+        name=f'untrained:{seed}',
+        licence='Apache-2.0',
+        notice=UNTRAINED,
+        device=device,
+        precision=precision,
+    )
+
+
+def _checkpoint(spec: str, device: str, precision: str | None) -> Predictor:
+    from fourd_perception.model.checkpoint_fetch import sha256_of
+    from fourd_perception.model.checkpoint_report import licence_of, UNKNOWN
+    from fourd_perception.model.checkpoints import load_network, open_checkpoint
+    from fourd_perception.model.network_predictor import NetworkPredictor
+    from fourd_perception.model.public_checkpoints import local_file, origin_of
+    import torch
+
+    try:
+        path = local_file(spec)
+    except ValueError:
+        raise ValueError(f'weights {spec!r}: {ACCEPTED}') from None
+    origin = origin_of(path)
+    licence = licence_of(open_checkpoint(path))
+    return NetworkPredictor(
+        load_network(path, device, torch.float32),
+        name=spec,
+        licence=licence or UNKNOWN,
+        sha256=(origin.sha256 if origin else '') or sha256_of(path),
+        device=device,
+        precision=precision,
     )

@@ -36,6 +36,7 @@ HEADS = {
     'points': 'dense_head.point_head.',
     'mask': 'dense_head.mask_head.',
     'tracks': 'track_head.',
+    'flow': 'flow_module.',
 }
 # What 4D-VGGT's release writes beside its tensors.
 RELEASE = {

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
-from torch import nn
-
 from fourd_perception.model.cell_layout import CellLayout
 from fourd_perception.model.cross_time import CrossTimeLocalFusion
 from fourd_perception.model.cross_view import (
@@ -24,8 +21,11 @@ from fourd_perception.model.heads.dense import (
     points_and_confidence,
     positive_and_confidence,
 )
+from fourd_perception.model.heads.flow import FlowModule
 from fourd_perception.model.heads.track import TrackHead
 from fourd_perception.model.presets import NetworkConfig
+import torch
+from torch import nn
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,11 +77,17 @@ class Network(nn.Module):
                 self.dense_head[name] = DenseHead(dim, taps, patch, head, out)
         if config.tracks is not None:
             self.track_head = TrackHead(dim, taps, patch, config.tracks)
+        # Reads images alone, so any network can be given one that was trained elsewhere.
+        self.flow_module = None if config.flow is None else FlowModule(config.flow)
 
     def tables(self, height: int, width: int) -> SizeTables:
         """Tables for images of this size; ValueError when the patch does not divide it."""
         trunk = self.cross_view_global_fusion.tables(height, width)
-        heads = {name: head.tables(height, width) for name, head in self.dense_head.items()}
+        heads = {
+            name: head.tables(height, width)
+            for name, head in self.dense_head.items()
+            if isinstance(head, DenseHead)
+        }
         if self.config.tracks is not None:
             heads['track_head'] = self.track_head.feature_extractor.tables(height, width)
         return SizeTables(height, width, trunk, heads)

@@ -2,8 +2,9 @@
 
 [t | q_x q_y q_z q_w | fov_h fov_w]: camera-from-world translation and rotation, OpenCV axes, and
 the vertical and horizontal field of view in radians. The published networks put the principal
-point at (W/2, H/2) with integer pixels; `intrinsics` of this file keep that habit, and
-`pixel_centred` takes it off.
+point at (W/2, H/2) and count pixels by integers; `intrinsics` of this file keep that habit.
+`pixel_centred` takes it off: what they mean is the middle of the image, which is
+((W - 1)/2, (H - 1)/2) where pixel (0, 0) is centred at (0, 0), as everywhere else here.
 """
 
 from __future__ import annotations
@@ -90,3 +91,10 @@ def decode(
     intrinsics[..., 1, 2] = height / 2
     intrinsics[..., 2, 2] = 1
     return extrinsics, intrinsics
+
+
+def pixel_centred(intrinsics: torch.Tensor) -> torch.Tensor:
+    """Published camera matrices [..., 3, 3] for pixels whose centres are at integers."""
+    moved = intrinsics.clone()
+    moved[..., :2, 2] -= 0.5
+    return moved

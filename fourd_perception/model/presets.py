@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from torch import nn
-
+from fourd_perception.model.heads.flow import FlowConfig
 from fourd_perception.model.layers.block import Block
+from torch import nn
 
 
 @dataclass(frozen=True)
@@ -118,14 +118,29 @@ class NetworkConfig:
     points: DenseHeadConfig | None = field(default_factory=DenseHeadConfig)
     mask: DenseHeadConfig | None = None
     tracks: TrackHeadConfig | None = None
+    flow: FlowConfig | None = None
     temporal: str | None = None
     window: int = 5
 
 
 PRESETS = {
-    'vggt-1b': NetworkConfig(tracks=TrackHeadConfig(dense=DenseHeadConfig(128, uv_embedding=False))),
+    'vggt-1b': NetworkConfig(
+        tracks=TrackHeadConfig(dense=DenseHeadConfig(128, uv_embedding=False))
+    ),
     '4d-vggt-v1': NetworkConfig(temporal='window_attention'),
     '4d-vggt': NetworkConfig(
-        temporal='window_attention', mask=DenseHeadConfig(), tracks=TrackHeadConfig()
+        temporal='window_attention',
+        mask=DenseHeadConfig(),
+        tracks=TrackHeadConfig(),
+        flow=FlowConfig(),
+    ),
+    # For tests and demonstrations: about a million parameters. Flow alone would take longer.
+    'tiny': NetworkConfig(
+        trunk=TrunkConfig(dim=48, depth=4, heads=2, encoder=None, taps=(0, 1, 2, 3)),
+        camera=CameraHeadConfig(depth=1, heads=4, mlp_ratio=2.0),
+        depth=DenseHeadConfig(16, (16, 32, 64, 64)),
+        points=None,
+        mask=DenseHeadConfig(16, (16, 32, 64, 64)),
+        temporal='window_attention',
     ),
 }

@@ -231,6 +231,7 @@ def _weights(pipeline: Pipeline) -> Status:
     values = {
         'weights': info.name,
         'licence': info.licence,
+        'sha256': info.sha256 or 'no file',
         'parameters': info.parameters,
         'device': pipeline.device,
     }

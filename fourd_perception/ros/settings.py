@@ -63,7 +63,10 @@ class Settings:
         'poses are those of TF, and no TF is broadcast; empty for a moving rig',
     )
     weights: str = knob(
-        'weights', 'untrained:0', 'untrained:<seed>, or truth:<synthetic recording>'
+        'weights',
+        'untrained:0',
+        'untrained:<seed>; truth:<synthetic recording>; a .safetensors or .pt file; or a name of '
+        '`fourd-perception weights list` that has been fetched',
     )
     device: str = knob('device', 'auto', 'auto (a GPU if there is one), cpu, or cuda:<number>')
     cpu_threads: int = knob(
