@@ -1,0 +1,162 @@
+"""The predictor around a network: grids in, answers by the conventions of `prediction`."""
+
+from __future__ import annotations
+
+from fourd_perception.geometry.poses import invert, transform
+from fourd_perception.model.grid_cells import GridCells
+from fourd_perception.model.grid_check import check_grid
+from fourd_perception.model.known_cells import KnownCells, Pair
+from fourd_perception.model.network import Features, Network, SizeTables
+from fourd_perception.model.pose_encoding import decode, pixel_centred
+from fourd_perception.model.precision import default_precision, placed
+from fourd_perception.model.prediction import GridTensors, Prediction, PredictorInfo
+import numpy as np
+import torch
+
+# A field of view outside of these, radians, is no camera; only untrained networks see one.
+FIELD_OF_VIEW = (0.02, 3.0)
+
+
+class NetworkPredictor:
+    """Reads grids with a network, encoding each frame once however many windows it is in.
+
+    Windows share encoder features and flows, which depend on the pixels alone; trunk and heads
+    run anew for every window. Maps come for the columns that the grid asks for, cameras for all.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        name: str,
+        licence: str,
+        notice: str = '',
+        sha256: str = '',
+        device: str | torch.device = 'cpu',
+        precision: str | None = None,
+    ) -> None:
+        """Take over `network` and put it on `device`.
+
+        name, licence, notice, sha256: see `PredictorInfo`
+        precision: `fp32`, or `bf16` for encoder and trunk; None: what suits the device
+        Raises ValueError for a network that gives no cameras or no depth.
+        """
+        if network.config.camera is None or network.config.depth is None:
+            raise ValueError(f'{name}: without cameras or depth; use weights that have both')
+        self._device = torch.device(device)
+        precision = precision or default_precision(self._device)
+        self._network = placed(network, self._device, precision)
+        self._autocast = precision == 'bf16'
+        self._tables: SizeTables | None = None
+        self._known = KnownCells()
+        self._info = PredictorInfo(
+            name=name,
+            patch=network.config.trunk.patch,
+            licence=licence,
+            notice=notice,
+            sha256=sha256,
+            parameters=sum(p.numel() for p in network.parameters()),
+            has_mask=network.config.mask is not None,
+            has_flow=network.flow_module is not None,
+        )
+
+    @property
+    def info(self) -> PredictorInfo:
+        """Name, patch size, licence, and what the weights give."""
+        return self._info
+
+    @torch.no_grad()
+    def predict(self, grid: GridTensors) -> Prediction:
+        """Read the grid; the result lies on the device of `grid.images`.
+
+        Raises ValueError, in plain words, for a grid that `check_grid` refuses, and MemoryError
+        when the device cannot hold it.
+        """
+        check_grid(grid, self._info.patch)
+        try:
+            return self._predict(grid)
+        except torch.cuda.OutOfMemoryError as error:
+            self._known.clear()
+            views, times, _, height, width = grid.images.shape
+            raise MemoryError(
+                f'{self._device} has not enough memory for {views} cameras x {times} instants of '
+                f'{width}x{height}: lower pixel_budget or window.length'
+            ) from error
+
+    def _predict(self, grid: GridTensors) -> Prediction:
+        cells = GridCells(grid)
+        height, width = grid.images.shape[3:]
+        network, tables = self._network, self._tables_of(height, width)
+        images = cells.images().to(self._device, torch.float32)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
+            patches = self._known.features(
+                cells.keys, images, lambda new: network.encode(new[None], tables)[0]
+            )
+            features = network.trunk(patches[None], cells.layout, tables)
+        encodings = network.cameras(features)[-1][0].double().cpu()
+        poses, intrinsics = _cameras(encodings, cells.layout.reference, height, width)
+        depth, confidence = network.depth(features, tables, cells.dense)
+        forward, backward = self._flows(cells, images)
+        return Prediction(
+            depth=cells.maps(depth[0], cells.dense),
+            depth_confidence=cells.maps(confidence[0], cells.dense),
+            world_from_camera=cells.numbers(poses),
+            intrinsics=cells.numbers(intrinsics),
+            mask_logits=self._mask(cells, features, tables),
+            flow_forward=forward,
+            flow_backward=backward,
+        )
+
+    def _mask(
+        self, cells: GridCells, features: Features, tables: SizeTables
+    ) -> torch.Tensor | None:
+        if not self._info.has_mask:
+            return None
+        if len(cells.layout.instants) < 2:  # what moves shows between two instants
+            nothing = torch.zeros(0, tables.height, tables.width)
+            return cells.maps(nothing, slice(0, 0))
+        logits = self._network.dense('mask_head', features, tables, cells.dense)
+        return cells.maps(logits[0, :, 0], cells.dense)
+
+    def _flows(
+        self, cells: GridCells, images: torch.Tensor
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Forward and backward; one pair at a time, as each may need much memory."""
+        module = self._network.flow_module
+        if module is None:
+            return None, None
+        forward, backward = [images.new_zeros(0, 2, *images.shape[2:])], []
+        for older, newer in cells.pairs:
+
+            def compute(older: int = older, newer: int = newer) -> Pair:
+                there, back = module(images[older, None], images[newer, None])
+                return there.flow, back.flow
+
+            there, back = self._known.flows(cells.keys[older], cells.keys[newer], compute)
+            forward.append(there)
+            backward.append(back)
+        older_cells, newer_cells = ([pair[i] for pair in cells.pairs] for i in (0, 1))
+        return (
+            cells.maps(torch.cat(forward), older_cells),
+            cells.maps(torch.cat([forward[0], *backward]), newer_cells),
+        )
+
+    def _tables_of(self, height: int, width: int) -> SizeTables:
+        if self._tables is None or (self._tables.height, self._tables.width) != (height, width):
+            self._tables = self._network.tables(height, width)
+        return self._tables
+
+
+def _cameras(
+    encodings: torch.Tensor, reference: int, height: int, width: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """world_from_camera [S, 4, 4] and intrinsics [S, 3, 3] of encodings float64 [S, 9].
+
+    The world is exactly the camera of the reference cell: the networks place theirs only near it.
+    """
+    encodings = torch.cat([encodings[:, :7], encodings[:, 7:].clamp(*FIELD_OF_VIEW)], dim=1)
+    extrinsics, intrinsics = decode(encodings, height, width)
+    matrices = extrinsics.numpy()
+    camera_from_world = transform(matrices[:, :, :3], matrices[:, :, 3])
+    world_from_camera = camera_from_world[reference] @ invert(camera_from_world)
+    world_from_camera[reference] = np.eye(4)
+    return world_from_camera, pixel_centred(intrinsics).numpy()
