@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 import json
 from math import prod
@@ -61,7 +61,7 @@ def _open_safetensors(path: Path) -> TensorFile:
         ) from None
     try:
         with safe_open(str(path), framework='pt') as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            tensors = {name: file.get_tensor(name) for name in file.offset_keys()}
             return TensorFile(path, tensors, file.metadata() or {})
     except SafetensorError as error:
         raise ValueError(f'{path}: no whole safetensors file ({error}); fetch it again') from None
@@ -102,19 +102,28 @@ def converted(
     """The tensors in another type (None: their own) or on another device, with little memory.
 
     What has been read of a mapped file counts as used memory until the mapping is gone, so the
-    file is mapped afresh for every twentieth of it. On the CPU and in their own type, the mapped
+    file is mapped afresh for every fortieth of it. On the CPU and in their own type, the mapped
     tensors themselves are handed out.
     """
     if device.type == 'cpu' and all(t.dtype == (dtype or t.dtype) for t in file.tensors.values()):
         yield from file.tensors.items()
         return
-    names, limit = list(file.tensors), file.bytes / 20
-    while names:
-        tensors, done = open_tensors(file.path).tensors, 0
-        while names and done < limit:
-            name = names.pop(0)
-            done += tensors[name].nbytes
-            yield name, tensors[name].to(device, dtype, copy=True)
+    limit, done = file.bytes / 40, file.bytes
+    read: Callable[[str], torch.Tensor] = file.tensors.__getitem__
+    for name, untouched in file.tensors.items():
+        done += untouched.nbytes
+        if done > limit:
+            read, done = _reader(file.path), untouched.nbytes
+        yield name, read(name).to(device, dtype, copy=True)
+
+
+def _reader(path: Path) -> Callable[[str], torch.Tensor]:
+    """A mapping of the file of its own, to take single tensors from."""
+    if path.suffix == '.safetensors':
+        from safetensors import safe_open
+
+        return safe_open(str(path), framework='pt').get_tensor
+    return open_tensors(path).tensors.__getitem__
 
 
 def write_safetensors(
