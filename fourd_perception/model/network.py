@@ -14,6 +14,7 @@ from fourd_perception.model.cross_view import (
     TrunkTables,
 )
 from fourd_perception.model.fusion import SpatiotemporalDenseFusion
+from fourd_perception.model.grid_check import check_images
 from fourd_perception.model.heads.camera import CameraHead
 from fourd_perception.model.heads.dense import (
     DenseHead,
@@ -93,7 +94,12 @@ class Network(nn.Module):
         return SizeTables(height, width, trunk, heads)
 
     def encode(self, images: torch.Tensor, tables: SizeTables) -> torch.Tensor:
-        """Patch tokens [B, S, N, C] of images [B, S, 3, H, W]: per frame, fit for caching."""
+        """Patch tokens [B, S, N, C] of images [B, S, 3, H, W]: per frame, fit for caching.
+
+        Raises ValueError for images of another size, type or device than tables and weights.
+        """
+        weight = self.cross_view_global_fusion.camera_token
+        check_images(images, (tables.height, tables.width), weight)
         return self.cross_view_global_fusion.encode(images, tables.trunk)
 
     def trunk(
@@ -107,7 +113,13 @@ class Network(nn.Module):
         """Taps of both branches from encoder features [B, S, N, C].
 
         hidden, observe: for the cross-view branch, see `CrossViewGlobalFusion`
+        Raises ValueError for another number of cells than the layout has.
         """
+        if patches.shape[1] != len(layout):
+            raise ValueError(
+                f'{patches.shape[1]} cells are given, the layout has {len(layout)}; lay out '
+                'exactly the cells that are given'
+            )
         tokens = self.cross_view_global_fusion.with_special(patches, layout.reference)
         # The camera head always reads the last block.
         last = self.config.trunk.depth - 1
