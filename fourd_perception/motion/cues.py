@@ -21,7 +21,7 @@ import math
 import torch
 
 NORMALISATION_EPS = 1e-6
-CHUNK = 8  # reference frames whose token by token products are held at once
+CHUNK = 8  # frames whose averaged windows are held at once
 PUBLISHED_DEPTH = 24
 
 
@@ -118,7 +118,7 @@ class CueAccumulator:
         self._bands, self._windows, self._grid = bands, windows, grid
         self._special, self._dtype = special, dtype
         self._sums: dict[str, torch.Tensor] = {}
-        self._kept: list[_Centred] = []
+        self._kept: list[torch.Tensor] = []
         self._weights: torch.Tensor | None = None
 
     def __call__(self, layer: int, q: torch.Tensor, k: torch.Tensor) -> None:
@@ -138,14 +138,20 @@ class CueAccumulator:
             keys = self._frames(k)
             key_means = self._token_means(keys)
             self._add_mean('mean3', keys, key_means, heads)
-            reference, source = self._centred(queries, means), self._centred(keys, key_means)
+            reference, source = self._patches(queries), self._patches(keys)
             self._sums['var3'] = self._deviation([reference], [source], heads)
         if layer in bands.var1:
-            self._kept.append(self._centred(queries, means))
+            self._kept.append(self._patches(queries))
             if len(self._kept) == len(bands.var1):
                 count = heads * len(bands.var1)
                 self._sums['var1'] = self._deviation(self._kept, self._kept, count)
                 self._kept = []
+
+    @property
+    def held(self) -> int:
+        """Bytes held until the next layer comes."""
+        tensors = [*self._sums.values(), *self._kept]
+        return sum(tensor.nbytes for tensor in tensors)
 
     def maps(self) -> CueMaps:
         """The five maps [S, h, w]; RuntimeError before all bands have been seen."""
@@ -173,13 +179,9 @@ class CueAccumulator:
         means = torch.bmm(row.expand(heads * count, -1, -1), frames.flatten(0, 1))
         return means.view(heads, count, -1)
 
-    def _centred(self, frames: torch.Tensor, means: torch.Tensor) -> _Centred:
-        """The patches less their mean in each frame, heads in a row: one copy."""
-        patches = frames[:, :, self._special :].permute(1, 2, 0, 3)  # [S, N, heads, d]
-        mean = means.transpose(0, 1)
-        values = torch.empty(patches.shape, dtype=self._dtype, device=patches.device)
-        torch.sub(patches, mean[:, None], out=values)
-        return _Centred(values.flatten(2), mean.flatten(1))
+    def _patches(self, frames: torch.Tensor) -> torch.Tensor:
+        """The patches of [heads, S, P, d], heads in a row: a copy [S, N, heads d]."""
+        return frames[:, :, self._special :].permute(1, 2, 0, 3).flatten(2)
 
     def _window_weights(self, like: torch.Tensor) -> torch.Tensor:
         """[S, S]: row t averages over the window of t; NaN where that is empty."""
@@ -202,44 +204,31 @@ class CueAccumulator:
         self._sums[name] = self._sums[name] + part if name in self._sums else part
 
     def _deviation(
-        self, reference: Sequence[_Centred], source: Sequence[_Centred], count: int
+        self, reference: Sequence[torch.Tensor], source: Sequence[torch.Tensor], count: int
     ) -> torch.Tensor:
-        """Unbiased standard deviation over source tokens [S, N] of similarities / count."""
-        frames = range(len(self._windows))
-        parts = [
-            self._chunk_deviation(list(frames[start : start + CHUNK]), reference, source)
-            for start in frames[::CHUNK]
-        ]
-        return torch.cat(parts) / count
+        """Unbiased standard deviation over source tokens [S, N] of similarities / count.
 
-    def _chunk_deviation(
-        self, chunk: list[int], reference: Sequence[_Centred], source: Sequence[_Centred]
-    ) -> torch.Tensor:
-        """[n, N] of some reference frames, not yet divided by the number of similarities.
-
-        The centred sources m give q . m its spread; what was taken off q comes back as the row
-        mean(q) . m, the same for all tokens of a frame.
+        Tokens [S, N, C] of one or more layers, whose similarities add up.
         """
+        frames, tokens, _ = reference[0].shape
+        squares = reference[0].new_empty(frames, tokens)
+        similarity = squares.new_empty(tokens, tokens)
+        for start in range(0, frames, CHUNK):
+            chunk = list(range(start, min(start + CHUNK, frames)))
+            averaged = [self._centred_averages(chunk, layer) for layer in source]
+            for i, frame in enumerate(chunk):
+                torch.mm(reference[0][frame], averaged[0][i].T, out=similarity)
+                for q, m in zip(reference[1:], averaged[1:]):
+                    similarity.addmm_(q[frame], m[i].T)
+                torch.linalg.vector_norm(similarity, dim=1, out=squares[frame])
+        return squares / ((tokens - 1) ** 0.5 * count)
+
+    def _centred_averages(self, chunk: list[int], source: torch.Tensor) -> torch.Tensor:
+        """[n, N, C]: sources averaged over the windows of some frames, less their mean token."""
         near = sorted({other for frame in chunk for other in self._windows[frame]}) or chunk
-        weights = self._window_weights(source[0].values)[chunk][:, near]
-        similarity: torch.Tensor | None = None
-        for q, m in zip(reference, source):
-            tokens, channels = m.values.shape[1:]
-            averaged = weights @ _rows(m.values, near).flatten(1)
-            averaged = averaged.view(len(chunk), tokens, channels).transpose(1, 2)
-            row = q.mean[chunk][:, None] @ averaged
-            similarity = row if similarity is None else similarity + row
-            similarity = torch.baddbmm(similarity, _rows(q.values, chunk), averaged)
-        assert similarity is not None
-        return torch.linalg.vector_norm(similarity, dim=2) / (similarity.shape[2] - 1) ** 0.5
-
-
-@dataclass(frozen=True, eq=False)
-class _Centred:
-    """Tokens of one layer: values [S, N, C] less the mean [S, C] of their frame."""
-
-    values: torch.Tensor
-    mean: torch.Tensor
+        weights = self._window_weights(source)[chunk][:, near]
+        averaged = (weights @ _rows(source, near).flatten(1)).view(len(chunk), *source.shape[1:])
+        return averaged.sub_(averaged.mean(1, keepdim=True))
 
 
 def _rows(values: torch.Tensor, index: list[int]) -> torch.Tensor:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from fourd_perception.evaluation.parity.comparison import Comparison
 from fourd_perception.evaluation.parity.geometry import check_pose_encoding, CHECKS
+from fourd_perception.evaluation.parity.motion import CASES, check_motion, motion_cases
 from fourd_perception.evaluation.parity.networks import check_initialisation, check_network
 from fourd_perception.evaluation.parity.preprocessing import check_preprocessing
 
 
 def kind_of(folder: Path) -> str | None:
-    """`initialisation`, `network`, `preprocessing` or `pose_encoding`, or None."""
+    """`initialisation`, `network`, `preprocessing`, `pose_encoding` or `motion`, or None."""
     names = {path.name for path in folder.iterdir()}
     if 'rule.json' in names:
         return 'initialisation'
@@ -22,6 +23,8 @@ def kind_of(folder: Path) -> str | None:
         return 'preprocessing'
     if names & {f'{name}.npz' for name in CHECKS}:
         return 'pose_encoding'
+    if motion_cases(folder):
+        return 'motion'
     return None
 
 
@@ -39,7 +42,7 @@ def fixture_folders(folder: Path) -> list[tuple[Path, str]]:
         raise ValueError(
             f'{folder}: no fixture. One holds config.json and weights.safetensors with cases '
             '(*.npz), or rule.json, or expected.json and expected.npz with pictures, or '
-            f'{", ".join(f"{name}.npz" for name in CHECKS)}'
+            f'{", ".join(f"{name}.npz" for name in (*CHECKS, *CASES))}'
         )
     return found[:1] if found[0][0] == folder else found
 
@@ -56,6 +59,8 @@ def check(folder: Path, double: bool = False) -> Iterator[tuple[Path, str, list[
             results = check_initialisation(place, double)
         elif kind == 'preprocessing':
             results = check_preprocessing(place)
+        elif kind == 'motion':
+            results = check_motion(place)
         else:
             results = check_pose_encoding(place)
         yield place, kind, results
