@@ -14,17 +14,21 @@ ACCEPTED = (
 UNTRAINED = 'UNTRAINED WEIGHTS: depth, poses, masks and flow mean nothing'
 
 
-def load_predictor(spec: str, device: str = 'cpu', precision: str | None = None) -> Predictor:
+def load_predictor(
+    spec: str, device: str = 'cpu', precision: str | None = None, masks: str = 'auto'
+) -> Predictor:
     """The predictor that `weights` names.
 
     device:    torch device
     precision: of encoder and trunk, `fp32` or `bf16`; None: what suits the device
+    masks:     where they come from: `head`, `motion_cues` (VGGT4D), `both`, or `auto`: the head if
+               the weights have one, else motion cues; the truth of a recording has its own
     Raises ValueError, which lists what is accepted, for anything else, and for weights that fit
     no network; FileNotFoundError for a recording or weights that are not there.
     """
     kind, _, value = spec.partition(':')
     if kind == 'untrained' and value.isdecimal():
-        return _untrained(int(value), device, precision)
+        return _untrained(int(value), device, precision, masks)
     if kind == 'truth' and value:
         from fourd_perception.synthetic.truth_predictor import TruthPredictor
 
@@ -35,16 +39,17 @@ def load_predictor(spec: str, device: str = 'cpu', precision: str | None = None)
                 'synth` has written'
             )
         return TruthPredictor.open(directory)
-    return _checkpoint(spec, device, precision)
+    return _checkpoint(spec, device, precision, masks)
 
 
-def _untrained(seed: int, device: str, precision: str | None) -> Predictor:
-    from fourd_perception.model.network_predictor import NetworkPredictor
+def _untrained(seed: int, device: str, precision: str | None, masks: str) -> Predictor:
     from fourd_perception.model.presets import PRESETS
     from fourd_perception.model.untrained import untrained_network
+    from fourd_perception.motion.cue_predictor import network_predictor
 
-    return NetworkPredictor(
+    return network_predictor(
         untrained_network(PRESETS['tiny'], seed),
+        masks,
         name=f'untrained:{seed}',
         licence='Apache-2.0',
         notice=UNTRAINED,
@@ -53,12 +58,12 @@ def _untrained(seed: int, device: str, precision: str | None) -> Predictor:
     )
 
 
-def _checkpoint(spec: str, device: str, precision: str | None) -> Predictor:
+def _checkpoint(spec: str, device: str, precision: str | None, masks: str) -> Predictor:
     from fourd_perception.model.checkpoint_fetch import sha256_of
     from fourd_perception.model.checkpoint_report import licence_of, UNKNOWN
     from fourd_perception.model.checkpoints import load_network, open_checkpoint
-    from fourd_perception.model.network_predictor import NetworkPredictor
     from fourd_perception.model.public_checkpoints import local_file, origin_of
+    from fourd_perception.motion.cue_predictor import network_predictor
     import torch
 
     try:
@@ -67,8 +72,9 @@ def _checkpoint(spec: str, device: str, precision: str | None) -> Predictor:
         raise ValueError(f'weights {spec!r}: {ACCEPTED}') from None
     origin = origin_of(path)
     licence = licence_of(open_checkpoint(path))
-    return NetworkPredictor(
+    return network_predictor(
         load_network(path, device, torch.float32),
+        masks,
         name=spec,
         licence=licence or UNKNOWN,
         sha256=(origin.sha256 if origin else '') or sha256_of(path),

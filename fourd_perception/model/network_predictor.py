@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from fourd_perception.geometry.poses import invert, transform
+from fourd_perception.model.cross_view import HiddenTokens, ObserveLayer
 from fourd_perception.model.grid_cells import GridCells
 from fourd_perception.model.grid_check import check_grid
 from fourd_perception.model.known_cells import KnownCells, Pair
@@ -15,6 +18,18 @@ import torch
 
 # A field of view outside of these, radians, is no camera; only untrained networks see one.
 FIELD_OF_VIEW = (0.02, 3.0)
+
+
+class Watch(Protocol):
+    """Looks on while the trunk runs, and may hide tokens from it."""
+
+    def begin(
+        self, cells: GridCells, patches: torch.Tensor, images: torch.Tensor
+    ) -> tuple[HiddenTokens | None, ObserveLayer | None]:
+        """What to hide and who observes, see `Network.trunk`, told before the trunk runs.
+
+        patches: encoder features [S, N, C]; images [S, 3, H, W]
+        """
 
 
 class NetworkPredictor:
@@ -33,11 +48,13 @@ class NetworkPredictor:
         sha256: str = '',
         device: str | torch.device = 'cpu',
         precision: str | None = None,
+        watch: Watch | None = None,
     ) -> None:
         """Take over `network` and put it on `device`.
 
         name, licence, notice, sha256: see `PredictorInfo`
         precision: `fp32`, or `bf16` for encoder and trunk; None: what suits the device
+        watch: looks on in every window
         Raises ValueError for a network that gives no cameras or no depth.
         """
         if network.config.camera is None or network.config.depth is None:
@@ -48,6 +65,7 @@ class NetworkPredictor:
         self._autocast = precision == 'bf16'
         self._tables: SizeTables | None = None
         self._known = KnownCells()
+        self._watch = watch
         self._info = PredictorInfo(
             name=name,
             patch=network.config.trunk.patch,
@@ -57,6 +75,7 @@ class NetworkPredictor:
             parameters=sum(p.numel() for p in network.parameters()),
             has_mask=network.config.mask is not None,
             has_flow=network.flow_module is not None,
+            mask_source='' if network.config.mask is None else 'mask head',
         )
 
     @property
@@ -91,7 +110,10 @@ class NetworkPredictor:
             patches = self._known.features(
                 cells.keys, images, lambda new: network.encode(new[None], tables)[0]
             )
-            features = network.trunk(patches[None], cells.layout, tables)
+            hidden, observe = None, None
+            if self._watch is not None:
+                hidden, observe = self._watch.begin(cells, patches, images)
+            features = network.trunk(patches[None], cells.layout, tables, hidden, observe)
         encodings = network.cameras(features)[-1][0].double().cpu()
         poses, intrinsics = _cameras(encodings, cells.layout.reference, height, width)
         depth, confidence = network.depth(features, tables, cells.dense)

@@ -79,6 +79,7 @@ class PredictorInfo:
               when there is nothing to warn of
     parameters: number of parameters
     has_mask, has_flow: whether `mask_logits` and the flows are ever given
+    mask_source: where the masks come from, in a few words; empty without masks
     """
 
     name: str
@@ -89,6 +90,7 @@ class PredictorInfo:
     parameters: int = 0
     has_mask: bool = True
     has_flow: bool = True
+    mask_source: str = ''
 
 
 class Predictor(Protocol):

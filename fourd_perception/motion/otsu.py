@@ -91,3 +91,18 @@ def motion_threshold(values: torch.Tensor) -> float:
     splits = [multi_otsu(source, classes) for classes in CLASS_COUNTS]
     scores = np.nan_to_num([class_score(values, split) for split in splits], nan=-np.inf)
     return float(splits[int(np.argmax(scores))][-1])
+
+
+def histogram_threshold(source: Histogram) -> float:
+    """`motion_threshold` of values of which only the histogram is known."""
+    splits = [multi_otsu(source, classes) for classes in CLASS_COUNTS]
+    return float(splits[int(np.argmax([_split_score(source, s) for s in splits]))][-1])
+
+
+def _split_score(source: Histogram, thresholds: np.ndarray) -> float:
+    """`class_score` of the bins."""
+    member = np.searchsorted(thresholds, source.centres)
+    count = len(thresholds) + 1
+    sizes = np.bincount(member, source.counts, count)
+    sums = np.bincount(member, source.counts * source.centres, count)
+    return float((sums / sizes).var() / count**0.5) if (sizes > 0).all() else -np.inf

@@ -68,6 +68,14 @@ class Settings:
         'untrained:<seed>; truth:<synthetic recording>; a .safetensors or .pt file; or a name of '
         '`fourd-perception weights list` that has been fetched',
     )
+    masks: str = knob(
+        'masks',
+        'auto',
+        'where masks come from: the mask head of the weights, motion cues in their attention '
+        '(no training needed), both (dynamic where either says so), or auto: the head if the '
+        'weights have one, else motion cues',
+        choices=('auto', 'head', 'motion_cues', 'both'),
+    )
     device: str = knob('device', 'auto', 'auto (a GPU if there is one), cpu, or cuda:<number>')
     cpu_threads: int = knob(
         'cpu_threads', 0, 'threads of the network on a CPU; 0 takes all cores but one', low=0
