@@ -1,4 +1,4 @@
-"""The verbs about networks: `weights` and `parity`."""
+"""The verbs about networks: `weights`, `parity` and `bench`."""
 
 from __future__ import annotations
 
@@ -42,10 +42,20 @@ pose encoding's or the image preparation's fixtures; or a folder of such folders
 largest |a - b| / max(1, |b|) of every output; exit code 1 where one is above its limit.
 """
 
+BENCH = """\
+Time, FLOPs and peak memory of every stage of a network with drawn weights, for a whole window and
+for the next one, which encodes the newest column only and makes maps of it only; beside a plain
+unfused forward of the same weights (from a source tree). With --dtype bf16 also the differences
+from fp32; on a GPU also what 790 TFLOP/s would take. On a CPU, times are of the processor.
+
+  fourd-perception bench model --preset vggt-1b --views 1 --times 2 --size 196x140
+"""
+
 
 def add_network_verbs(verbs: Any) -> None:
-    """Add `weights` and `parity` to the command line."""
+    """Add `weights`, `parity` and `bench` to the command line."""
     _add_weights(verbs)
+    _add_bench(verbs)
     parser = verb(verbs, 'parity', 'networks against numbers of the references', PARITY)
     parser.add_argument('folders', type=Path, nargs='+', metavar='FOLDER', help='of fixtures')
     parser.add_argument(
@@ -69,6 +79,22 @@ def parity(args: argparse.Namespace) -> int:
             passed &= all(result.passed for result in results)
     print('all within their limits' if passed else 'NOT within the limits')
     return DONE if passed else FAILED
+
+
+def bench_model(args: argparse.Namespace) -> int:
+    """Measure a network."""
+    from fourd_perception.engine.settings import parse_output_size
+    from fourd_perception.evaluation import network_bench
+
+    size = parse_output_size(args.size)
+    if isinstance(size, str):
+        raise ValueError(f'--size {size}: give WxH, such as 518x392')
+    settings = network_bench.BenchSettings(
+        args.preset, args.views, args.times, *size, args.device, args.dtype, args.repeats
+    )
+    for line in network_bench.bench_model(settings):
+        print(line, flush=True)
+    return DONE
 
 
 def weights_list(_args: argparse.Namespace) -> int:
@@ -123,6 +149,20 @@ def weights_convert(args: argparse.Namespace) -> int:
     convert(checkpoint, args.out, dtype, args.to is not None, licence_of(checkpoint))
     print(f'{args.out}: {args.out.stat().st_size / 1e9:.2f} GB')
     return DONE
+
+
+def _add_bench(verbs: Any) -> None:
+    bench = verbs.add_parser('bench', help='measure the cost of networks')
+    kinds = bench.add_subparsers(title='what to measure', required=True, metavar='KIND')
+    add = (model := verb(kinds, 'model', 'stages of a network', BENCH)).add_argument
+    add('--preset', default='tiny', metavar='NAME', help='tiny, vggt-1b, 4d-vggt-v1, 4d-vggt')
+    add('--views', type=int, default=4, metavar='V', help='cameras (4)')
+    add('--times', type=int, default=4, metavar='T', help='instants (4)')
+    add('--size', default='168x126', metavar='WxH', help='of one image, pixels (168x126)')
+    add('--device', default='cpu', help='torch device (cpu)')
+    add('--dtype', choices=('fp32', 'bf16'), default='fp32', help='of encoder and trunk (fp32)')
+    add('--repeats', type=int, default=3, metavar='N', help='runs of a stage, the median counts')
+    model.set_defaults(run=bench_model)
 
 
 def _add_weights(verbs: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -56,7 +55,7 @@ class CellLayout:
     def __len__(self) -> int:
         return len(self.view_id)
 
-    @cached_property
+    @property
     def instants(self) -> tuple[tuple[int, ...], ...]:
         """Positions of the cells of each instant, oldest first."""
         return tuple(

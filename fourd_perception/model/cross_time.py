@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from fourd_perception.model.alternating import alternate, call
 from fourd_perception.model.cell_layout import CellLayout
@@ -18,8 +19,12 @@ import torch.nn.functional as F
 Neighbours = tuple[torch.Tensor, torch.Tensor]
 
 
+@lru_cache(maxsize=32)
 def neighbours_of(layout: CellLayout, window: int, device: torch.device) -> Neighbours:
-    """Index [S, window] (the cell itself where missing) and presence bool [S, window]."""
+    """Index [S, window] (the cell itself where missing) and presence bool [S, window].
+
+    Kept for layouts seen before, so that no forward waits for a copy to the device.
+    """
     index = layout.temporal_neighbours(window)
     own = np.arange(len(layout))[:, None]
     return (
@@ -127,7 +132,7 @@ TEMPORAL = {
 
 
 class CrossTimeLocalFusion(nn.Module):
-    """Frame blocks of its own and temporal blocks, from the same tokens as the cross-view branch."""
+    """Frame blocks of its own and temporal blocks, from the tokens that cross-view reads too."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()

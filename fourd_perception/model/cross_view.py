@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-
-import torch
-from torch import nn
-import torch.nn.functional as F
+from functools import lru_cache, partial
 
 from fourd_perception.model.alternating import alternate, call
 from fourd_perception.model.cell_layout import CellLayout
@@ -16,6 +12,9 @@ from fourd_perception.model.layers.attention import Observe
 from fourd_perception.model.layers.patch_encoder import DinoEncoder, PatchConvolution
 from fourd_perception.model.layers.rotary import rotary_table, RotaryTable
 from fourd_perception.model.presets import TrunkConfig
+import torch
+from torch import nn
+import torch.nn.functional as F
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
@@ -36,7 +35,7 @@ class HiddenTokens:
     pairs: int
 
     def readable(self, special: int) -> torch.Tensor:
-        """bool [B, S, P]: the tokens that may be read."""
+        """Which tokens may be read, bool [B, S, P]."""
         return F.pad(~self.patches, (special, 0), value=True)
 
 
@@ -50,6 +49,19 @@ class TrunkTables:
 
     positions: torch.Tensor | None
     rotary: RotaryTable
+
+
+@lru_cache(maxsize=32)
+def instants_of(
+    layout: CellLayout, device: torch.device
+) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
+    """Positions of the cells of each instant, and what puts all of these back into order.
+
+    Kept for layouts seen before, so that no forward waits for a copy to the device.
+    """
+    instants = [torch.tensor(cells) for cells in layout.instants]
+    back = torch.cat(instants).argsort()
+    return tuple(cells.to(device) for cells in instants), back.to(device)
 
 
 class CrossViewGlobalFusion(nn.Module):
@@ -163,14 +175,12 @@ class CrossViewGlobalFusion(nn.Module):
             if self.config.spatial_mask == 'none':
                 watch = None if observe is None else partial(observe, i)
                 return self._together(block, x, rotary, mask, watch)
+            instants, back = instants_of(layout, x.device)
             parts = [
-                self._together(
-                    block, x[:, list(cells)], rotary, None if mask is None else mask[:, list(cells)]
-                )
-                for cells in layout.instants
+                self._together(block, x[:, i], rotary, None if mask is None else mask[:, i])
+                for i in instants
             ]
-            order = torch.tensor([cell for cells in layout.instants for cell in cells])
-            return torch.cat(parts, dim=1)[:, order.argsort()]
+            return torch.cat(parts, dim=1)[:, back]
 
         taps = self.config.taps if taps is None else taps
         return alternate(
