@@ -1,12 +1,13 @@
 """Train the flow module on layered pairs: `python -m fourd_perception.training.flow --minutes 10`.
 
-Prints its errors on held-out pairs beside zero flow and OpenCV's DIS.
+Prints its errors on held-out pairs, before and after, beside zero flow and OpenCV's DIS.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+import copy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 import time
@@ -124,10 +125,16 @@ def main() -> None:
     )
     torch.manual_seed(training.seed)
     module = FlowModule(FlowConfig())
+    untrained = copy.deepcopy(module).to(training.device)
     steps = train_flow(module, training)
     print(f'{steps} steps of {training.pairs} pairs, both ways')
     pairs = held_out_pairs(arguments.held_out, training.device)
-    methods = {'zero flow': zero_flow, 'DIS': dis_flow, 'flow module': module_flow(module)}
+    methods = {
+        'zero flow': zero_flow,
+        'DIS': dis_flow,
+        'untrained': module_flow(untrained),
+        'trained': module_flow(module),
+    }
     print(error_table(pairs, methods))
     if arguments.output is not None:
         torch.save(

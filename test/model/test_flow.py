@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fourd_perception.model.heads.flow import FlowConfig, FlowModule, occluded
 from fourd_perception.model.heads.flow_correlation import Correlation, fixed_descriptor
+from fourd_perception.model.heads.flow_update import neighbour_flow
 from fourd_perception.synthetic.layered_pairs import layered_pairs
 from fourd_perception.synthetic.texture_tiles import texture_tiles
 from fourd_perception.training.flow import train_step
@@ -157,6 +158,30 @@ def test_bad_input_is_named():
         made(image, image, images(1, 4, 2, 2))
     with pytest.raises(ValueError, match='token_dim'):
         made(image, image, images(1, 4, 2, 2), images(1, 4, 2, 2))
+
+
+def test_a_cell_without_weight_takes_the_flow_of_those_around_it():
+    flow = torch.tensor([3.0, -2.0]).view(1, 2, 1, 1).repeat(1, 1, 9, 12)
+    flow[..., 4, 5] = 50.0
+    weight = torch.ones(1, 1, 9, 12)
+    weight[..., 4, 5] = 1e-6
+    mean = neighbour_flow(flow, weight, 5)
+    assert mean.shape == flow.shape
+    torch.testing.assert_close(mean[0, :, 4, 5], torch.tensor([3.0, -2.0]), rtol=0, atol=1e-4)
+    # Cells outside the image have no say.
+    torch.testing.assert_close(mean[0, :, 0, 0], torch.tensor([3.0, -2.0]))
+
+
+def test_untrained_it_follows_the_fixed_descriptor():
+    image = F.interpolate(images(1, 3, 24, 32), scale_factor=4, mode='bicubic').clamp(0, 1)
+    first, second = image[..., :72, 8:104], image[..., 4:76, :96]  # 8 px to the right, 4 up
+    torch.manual_seed(0)
+    with torch.no_grad():
+        forward, backward = FlowModule(FlowConfig()).eval()(first, second)
+    middle = forward.flow[0, :, 16:-16, 16:-16].mean((1, 2))
+    torch.testing.assert_close(middle, torch.tensor([8.0, -4.0]), rtol=0, atol=1.5)
+    middle = backward.flow[0, :, 16:-16, 16:-16].mean((1, 2))
+    torch.testing.assert_close(middle, torch.tensor([-8.0, 4.0]), rtol=0, atol=1.5)
 
 
 def test_exact_flows_disagree_where_surfaces_hide():

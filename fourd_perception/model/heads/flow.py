@@ -76,7 +76,8 @@ class FlowModule(nn.Module):
     ) -> tuple[FlowEstimate, FlowEstimate]:
         """Flow from the first images to the second, and back.
 
-        first, second: [B, 3, H, W] in 0..1, any size of at least 32 px a side
+        first, second: [B, 3, H, W] in 0..1, any size of at least 4 * 2 ** (levels - 1) px a
+                       side; padded inside to multiples of 16
         tokens:        optional [B, token_dim, rows, columns], the trunk's patch tokens of each
                        image; dropped for half of the pairs while training
         stored:        how the correlation is kept, see `Correlation`

@@ -10,7 +10,10 @@ from torch.nn import functional as F
 
 FLOW_SCALE = 0.1
 # Found by trying a few on layered pairs; training goes on from here.
-SHARPNESS, HEIGHT_GAIN, SPREAD_COST, DOUBT = 40.0, 8.0, 1.5, 4.0
+SHARPNESS, HEIGHT_GAIN, SPREAD_COST, MATCH_GAIN = 40.0, 8.0, 1.5, 12.0
+LEARNED_BELIEF, NEIGHBOUR_BELIEF = -4.0, 5.0
+# Cells along the side of the two neighbourhoods.
+NEIGHBOURHOODS = (5, 15)
 
 
 class Peaks(nn.Module):
@@ -56,25 +59,38 @@ class Peaks(nn.Module):
         return torch.stack(offsets, dim=2), height, spread, logit
 
 
+def neighbour_flow(flow: torch.Tensor, weight: torch.Tensor, side: int) -> torch.Tensor:
+    """Weighted mean of the flow [B, 2, h, w] over side x side cells; weight > 0, [B, 1, h, w]."""
+    total = F.avg_pool2d(torch.cat([weight * flow, weight], dim=1), side, 1, side // 2)
+    return total[:, :2] / total[:, 2:]
+
+
 class FlowUpdate(nn.Module):
-    """Reads correlation windows and the flow so far, remembers, and answers with a step."""
+    """Reads correlation windows and the flow so far, remembers, and answers with a step.
+
+    The step is the mean, by belief, of what the windows say and of what would bring the flow to
+    that of the neighbours whose own flow matches well, which fills in hidden and plain surfaces.
+    """
 
     def __init__(self, levels: int, volumes: int, radius: int, width: int) -> None:
         super().__init__()
         self.peaks = Peaks(levels, volumes, radius)
         windows = levels * volumes
         values = windows * (2 * radius + 1) ** 2
-        self.read = nn.Conv2d(values + 4 * windows + 2, width, 1)
+        self.read = nn.Conv2d(values + 4 * windows + 2 * len(NEIGHBOURHOODS) + 2, width, 1)
         self.motion = nn.Conv2d(width, width, 3, padding=1)
         self.gates = nn.Conv2d(2 * width, 2 * width, 3, padding=1)
         self.candidate = nn.Conv2d(2 * width, width, 3, padding=1)
         self.head = nn.Conv2d(width, width, 3, padding=1)
-        # Change of the belief in each window, belief in none, and a step besides.
-        self.step = nn.Conv2d(width, windows + 1 + 2, 3, padding=1)
-        bias = torch.zeros(windows + 1 + 2)
+        self.match_gain = nn.Parameter(torch.tensor(MATCH_GAIN))
+        # Belief in each window, besides what its peak deserves, in the neighbours and in no step
+        # at all; and a step of its own.
+        opinions = windows + len(NEIGHBOURHOODS) + 1
+        self.step = nn.Conv2d(width, opinions + 2, 3, padding=1)
+        bias = torch.zeros(opinions + 2)
         # Volumes after the first are learned ones, which mean nothing yet.
-        bias[levels:windows] = -DOUBT
-        bias[windows] = DOUBT
+        bias[levels:windows] = LEARNED_BELIEF
+        bias[windows : opinions - 1] = NEIGHBOUR_BELIEF
         nn.init.zeros_(self.step.weight)
         self.step.bias = nn.Parameter(bias)
 
@@ -95,6 +111,8 @@ class FlowUpdate(nn.Module):
         """
         size, width = hidden.shape[2:], hidden.shape[1]
         offsets, height, spread, logit = self.peaks(windows)
+        neighbours = self._towards_neighbours(flow, windows[0])
+        offsets = torch.cat([offsets, neighbours], dim=2)
         scaled = FLOW_SCALE * torch.cat([offsets.flatten(2), spread], dim=2)
         found = torch.cat([*(w.flatten(2) for w in windows), scaled, height], dim=2)
         read = found.transpose(1, 2).unflatten(2, size)
@@ -105,7 +123,18 @@ class FlowUpdate(nn.Module):
         fresh = self.candidate(torch.cat([reset * hidden, motion], dim=1))
         hidden = torch.lerp(hidden, (fresh + context[:, 2 * width :]).tanh(), update)
         answer = self.step(self.head(hidden).relu()).float()
-        belief = answer[:, :-2].flatten(2).transpose(1, 2)  # [B, N, windows + 1]
-        belief = (belief + F.pad(logit, (0, 1))).softmax(-1)[..., :-1, None]
+        belief = answer[:, :-2].flatten(2).transpose(1, 2)  # [B, N, opinions]
+        deserved = F.pad(logit, (0, belief.shape[2] - logit.shape[2]))
+        belief = (belief + deserved).softmax(-1)[..., :-1, None]
         chosen = (belief * offsets).sum(2).transpose(1, 2).unflatten(2, size)
         return hidden, flow + chosen + answer[:, -2:]
+
+    def _towards_neighbours(self, flow: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
+        """What leads from each cell's flow to its neighbours', [B, N, neighbourhoods, 2].
+
+        window: of the first volume at its finest level; its middle tells how well a flow matches
+        """
+        match = window[..., self.peaks.radius, self.peaks.radius].float()
+        weight = (self.match_gain * (match - 1)).exp().view(len(flow), 1, *flow.shape[2:]) + 1e-6
+        means = [neighbour_flow(flow, weight, side) - flow for side in NEIGHBOURHOODS]
+        return torch.stack(means, dim=1).flatten(3).permute(0, 3, 1, 2)
