@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from fourd_perception.cli_motion import add_cue_bench, add_motion_verb
 from fourd_perception.cli_verb import DONE, FAILED, verb
 
 WEIGHTS = """\
@@ -64,6 +65,7 @@ def add_network_verbs(verbs: Any) -> None:
         help="evaluate networks in float64, against the rounding of the reference's float32",
     )
     parser.set_defaults(run=parity)
+    add_motion_verb(verbs)
 
 
 def parity(args: argparse.Namespace) -> int:
@@ -163,6 +165,7 @@ def _add_bench(verbs: Any) -> None:
     add('--dtype', choices=('fp32', 'bf16'), default='fp32', help='of encoder and trunk (fp32)')
     add('--repeats', type=int, default=3, metavar='N', help='runs of a stage, the median counts')
     model.set_defaults(run=bench_model)
+    add_cue_bench(kinds)
 
 
 def _add_weights(verbs: Any) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fourd_perception.model.prediction import Predictor
+
+if TYPE_CHECKING:  # torch comes with it
+    from fourd_perception.model.network import Network
 
 ACCEPTED = (
     'give untrained:<seed>, such as untrained:0; truth:<recording>, the directory of a synthetic '
@@ -81,3 +85,19 @@ def _checkpoint(spec: str, device: str, precision: str | None, masks: str) -> Pr
         device=device,
         precision=precision,
     )
+
+
+def load_for_clips(spec: str) -> tuple[Network, str]:
+    """The bare network behind `weights`, on the CPU, and the words that its results must carry.
+
+    Raises ValueError for anything but untrained:<seed> and checkpoints.
+    """
+    from fourd_perception.model.checkpoints import load_network
+    from fourd_perception.model.presets import PRESETS
+    from fourd_perception.model.public_checkpoints import local_file
+    from fourd_perception.model.untrained import untrained_network
+
+    kind, _, value = spec.partition(':')
+    if kind == 'untrained' and value.isdecimal():
+        return untrained_network(PRESETS['tiny'], int(value)), UNTRAINED
+    return load_network(local_file(spec)), ''

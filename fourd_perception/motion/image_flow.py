@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cv2
+import numpy as np
 import torch
 
 
@@ -16,5 +17,6 @@ def image_flow(image: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         (255 * x.mean(0)).round().to('cpu', torch.uint8).contiguous().numpy()
         for x in (image, other)
     )
-    flow = torch.from_numpy(search.calc(first, second, None))
+    start = np.zeros((*first.shape, 2), np.float32)
+    flow = torch.from_numpy(search.calc(first, second, start))
     return flow.permute(2, 0, 1).to(image.device)

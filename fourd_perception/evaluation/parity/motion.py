@@ -229,10 +229,10 @@ def _pipeline(case: str, arrays: Arrays, folder: Path) -> Iterator[Comparison]:
     motion = clip_motion(network, images)
     cameras, depth = motion.cameras, motion.depth
     given = cluster_saliency(motion.dynamic, torch.from_numpy(arrays['cluster_labels']).long())
-    found = {
+    found: dict[str, tuple[torch.Tensor, float]] = {
         'dyn_map': (motion.dynamic, DYNAMIC_LIMIT),
         'normalised_map': (motion.coarse.saliency, DYNAMIC_LIMIT),
-        'threshold': (np.array([motion.coarse.threshold]), DYNAMIC_LIMIT),
+        'threshold': (torch.tensor([motion.coarse.threshold]), DYNAMIC_LIMIT),
         'stage1_intrinsic': (cameras.intrinsics, LOSS_LIMIT),
         'stage2_extrinsic': (cameras.camera_from_world, CUE_LIMIT),
         'stage2_cam2world': (cameras.world_from_camera, CUE_LIMIT),
