@@ -92,7 +92,7 @@ def bench_cues(args: argparse.Namespace) -> int:
     import torch
 
     torch.set_num_threads(1)
-    runs = LIMITS
+    runs: tuple[tuple[str, int, int, float, float], ...] = LIMITS
     if args.grid is not None:
         runs = ((args.grid, args.frames, args.plain_frames, 0.0, 0.0),)
     print(HEADING, flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import Any
 
 from fourd_perception.engine.scene_update import Label
 from fourd_perception.motion.clip import ClipMotion
@@ -61,10 +62,12 @@ def motion_sheet(images: torch.Tensor, motion: ClipMotion, title: str, notice: s
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def _panels(images: torch.Tensor, motion: ClipMotion, frame: int) -> list[tuple[np.ndarray, dict]]:
+def _panels(
+    images: torch.Tensor, motion: ClipMotion, frame: int
+) -> list[tuple[np.ndarray, dict[str, Any]]]:
     """Pixels of every column, and how `imshow` colours them."""
     rgb = (255 * images[frame]).round().byte().permute(1, 2, 0).cpu().numpy()
-    share = {'cmap': 'inferno', 'vmin': 0.0, 'vmax': 1.0}
+    share: dict[str, Any] = {'cmap': 'inferno', 'vmin': 0.0, 'vmax': 1.0}
     cues = motion.cues.normalised()
     maps = [getattr(cues, name)[frame] for name in CUES]
     masks = [

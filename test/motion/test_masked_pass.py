@@ -12,6 +12,7 @@ from fourd_perception.motion.coarse_mask import token_mask
 from fourd_perception.motion.cues import masked_pairs
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounter
 
 DEPTH, HIDING, FRAMES, HEIGHT, WIDTH = 6, 2, 4, 42, 56
 SPECIAL = 5
@@ -124,3 +125,20 @@ def test_a_token_is_dynamic_when_any_of_its_pixels_is():
     tokens = token_mask(mask, 14)
     assert tokens.nonzero().tolist() == [[0, 0, 1], [1, 1, 2]]
     assert masked_pairs(24) == 5
+
+
+def test_other_masks_run_in_the_same_compiled_graph(network, images):
+    counter = CompileCounter()
+    tables = network.tables(HEIGHT, WIDTH)
+    layout = CellLayout.sequence(FRAMES)
+
+    def masked(patches, tokens):
+        return network.trunk(patches, layout, tables, HiddenTokens(tokens, HIDING)).spatial[5]
+
+    compiled = torch.compile(masked, fullgraph=True, backend=counter)
+    with torch.no_grad():
+        patches = network.encode(images, tables)
+        for tokens in (some_tokens(), ~some_tokens(), torch.zeros_like(some_tokens())):
+            flat = tokens.flatten(1)[None]
+            torch.testing.assert_close(compiled(patches, flat), masked(patches, flat))
+    assert counter.frame_count == 1
