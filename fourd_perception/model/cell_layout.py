@@ -43,7 +43,16 @@ class CellLayout:
 
     @staticmethod
     def of_grid(present: np.ndarray, reference: tuple[int, int]) -> CellLayout:
-        """The present cells of a grid bool [V, T], in (time, view) order."""
+        """The present cells of a grid bool [V, T], in (time, view) order.
+
+        Raises ValueError for a missing reference cell and for a view without any frame.
+        """
+        empty = np.flatnonzero(~present.any(axis=1)).tolist()
+        if empty:
+            raise ValueError(
+                f'view {empty[0]} has no frame at any of the {present.shape[1]} instants; leave '
+                'it out of the grid'
+            )
         if not present[reference]:
             raise ValueError(f'the reference cell {reference} is missing; name a present one')
         times, views = np.nonzero(present.T)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import math
 
 from fourd_perception.model.cell_layout import CellLayout
@@ -19,7 +20,11 @@ class GridCells:
     """
 
     def __init__(self, grid: GridTensors) -> None:
-        self.layout = CellLayout.of_grid(grid.present, grid.reference)
+        # A camera that is silent throughout takes no part; the others keep their rows.
+        rows = np.flatnonzero(grid.present.any(axis=1)).tolist()
+        reference = rows.index(grid.reference[0]), grid.reference[1]
+        layout = CellLayout.of_grid(grid.present[rows], reference)
+        self.layout = replace(layout, view_id=tuple(rows[v] for v in layout.view_id))
         self._grid = grid
         views, times = self.layout.view_id, self.layout.time_id
         self._view, self._time = torch.tensor(views), torch.tensor(times)

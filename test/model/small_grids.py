@@ -8,7 +8,6 @@ from fourd_perception.model.cell_layout import CellLayout
 from fourd_perception.model.small.camera import Cameras
 from fourd_perception.model.small.config import SmallConfig
 from fourd_perception.model.small.network import FourdSmall, Identifiers, TrunkFeatures
-import numpy as np
 import torch
 from torch import nn
 
@@ -39,12 +38,9 @@ def network(seed: int = 0, **changes: object) -> FourdSmall:
 
 
 def layout(views: int, times: int, missing: tuple[tuple[int, int], ...] = ()) -> CellLayout:
-    """All cells of a grid but the missing (view, time) ones."""
-    present = np.ones((views, times), bool)
-    for cell in missing:
-        present[cell] = False
-    first = np.argwhere(present.T)[0][::-1]
-    return CellLayout.of_grid(present, tuple(first))
+    """All cells of a grid but the missing (view, time) ones; views may be empty."""
+    cells = [(v, t) for t in range(times) for v in range(views) if (v, t) not in missing]
+    return CellLayout(tuple(v for v, _ in cells), tuple(t for _, t in cells))
 
 
 def clip(cells: CellLayout, batch: int = 1, seed: int = 1) -> tuple[torch.Tensor, Identifiers]:

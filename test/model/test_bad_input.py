@@ -56,3 +56,9 @@ def test_layouts_that_are_none():
         CellLayout((0, 0), (0, 1), 2)
     with pytest.raises(ValueError, match='is missing; name a present one'):
         CellLayout.of_grid(np.array([[True, False]]), (0, 1))
+
+
+def test_a_view_without_any_frame_is_named():
+    present = np.array([[True, True], [False, False], [False, True]])
+    with pytest.raises(ValueError, match='view 1 has no frame at any of the 2 instants; leave it'):
+        CellLayout.of_grid(present, (0, 0))
