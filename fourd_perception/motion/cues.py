@@ -122,13 +122,19 @@ class CueAccumulator:
         self._weights: torch.Tensor | None = None
 
     def __call__(self, layer: int, q: torch.Tensor, k: torch.Tensor) -> None:
-        """Queries and keys [1, heads, S P, d] of one global layer, normed and rotated."""
-        bands = self._bands
-        if layer not in bands.layers:
+        """Queries and keys [1, heads, S P, d] of one global layer, normed and rotated.
+
+        Sums are taken in `dtype`, also where the network runs under autocast.
+        """
+        if layer not in self._bands.layers:
             return
         if q.shape[0] != 1:
             raise ValueError(f'motion cues read one clip at a time, got a batch of {q.shape[0]}')
-        heads, queries = q.shape[1], self._frames(q)
+        with torch.autocast(q.device.type, enabled=False):
+            self._take(layer, self._frames(q), k)
+
+    def _take(self, layer: int, queries: torch.Tensor, k: torch.Tensor) -> None:
+        bands, heads = self._bands, len(queries)
         means = self._token_means(queries)
         if layer in bands.mean1:
             self._add_mean('mean1', queries, means, heads * len(bands.mean1))

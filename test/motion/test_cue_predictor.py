@@ -83,6 +83,12 @@ def test_confirmed_tokens_are_hidden_in_the_next_pass():
     assert (changed.depth - wanted.depth).abs().nan_to_num().max() > 1e-4
 
 
+def test_bf16_runs_too():
+    predictor = network_predictor(untrained_network(HEADLESS, 0), precision='bf16', **OPTIONS)
+    for start in range(2):
+        assert predictor.predict(grid(start, 4)).mask_logits[0].isfinite().all()
+
+
 def test_both_is_dynamic_where_either_is():
     network = untrained_network(PRESETS['tiny'], 0)
     head, both = (network_predictor(network, masks, **OPTIONS) for masks in ('head', 'both'))

@@ -169,6 +169,16 @@ def test_half_precision_is_summed_in_full():
         torch.testing.assert_close(getattr(found.maps(), name), getattr(wanted, name))
 
 
+def test_under_autocast_sums_are_still_taken_in_full():
+    q, k = random_tokens(4, 5)
+    windows = cue_windows(CellLayout.sequence(5))
+    wanted = accumulate(q, k, cue_bands(4), windows)
+    with torch.autocast('cpu', torch.bfloat16):
+        found = accumulate(q, k, cue_bands(4), windows)
+    for name in NAMES:
+        torch.testing.assert_close(getattr(found, name), getattr(wanted, name), rtol=0, atol=0)
+
+
 def test_a_trunk_that_stopped_early_and_a_batch_are_told():
     q, k = random_tokens(3, 4)
     with pytest.raises(RuntimeError, match='run the whole trunk'):
