@@ -89,6 +89,8 @@ def one_temporal_neighbour_less(patch: Patch) -> None:
         return index
 
     patch.setattr(CellLayout, 'temporal_neighbours', neighbours)
+    # Neither what is kept of true neighbours, nor false ones kept for later.
+    patch.setattr(cross_time, 'neighbours_of', cross_time.neighbours_of.__wrapped__)
 
 
 def no_time_bias(patch: Patch) -> None:
