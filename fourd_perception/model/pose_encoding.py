@@ -75,9 +75,7 @@ def encode(
     return torch.cat([camera_from_world[..., :3, 3], quaternion, fov], -1).float()
 
 
-def decode(
-    encoding: torch.Tensor, height: int, width: int
-) -> tuple[torch.Tensor, torch.Tensor]:
+def decode(encoding: torch.Tensor, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Extrinsics [..., 3, 4] (camera from world) and camera matrices [..., 3, 3].
 
     A zero field of view gives infinite focal lengths.
