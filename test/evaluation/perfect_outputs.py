@@ -104,7 +104,7 @@ class PerfectOutputs:
 
     def _labels(self, camera: CameraModel, stamp: int, scale: float) -> np.ndarray:
         stamps = self.recording.stamps(camera.name)
-        others = [s for s in stamps[: stamps.index(stamp)]]
+        others = list(stamps[: stamps.index(stamp)])
         label = dynamic_label(scale * self.recording.own_motion(camera, stamp, others))
         unknown = np.where(label == 0, Label.STATIC, Label.UNKNOWN)
         return np.where(label == DYNAMIC, Label.DYNAMIC, unknown)

@@ -38,9 +38,7 @@ def test_without_a_margin_every_pixel_counts():
 
 def test_labels_are_certain_away_from_their_borders_and_thresholds():
     motion = np.where(np.arange(20) < 10, 0.0, 5.0)[None].repeat(8, axis=0)
-    assert certain_labels(motion, 2)[4].tolist() == (
-        [STATIC] * 8 + [IGNORED] * 4 + [DYNAMIC] * 8
-    )
+    assert certain_labels(motion, 2)[4].tolist() == ([STATIC] * 8 + [IGNORED] * 4 + [DYNAMIC] * 8)
     almost = np.full((8, 8), 1.01)
     assert (certain_labels(almost, 0) == DYNAMIC).all()
     assert (certain_labels(almost, 2) == IGNORED).all()

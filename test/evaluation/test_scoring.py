@@ -15,7 +15,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from perfect_outputs import BASE, PerfectOutputs, WORLD  # noqa: E402
+from perfect_outputs import BASE, PerfectOutputs, WORLD
 
 NODE = ScoredNode('network', 4_000, 4, 1.0, WORLD, BASE)
 
@@ -73,17 +73,25 @@ def moved_point(found):
             scaled(1.0011),
             {'depth: largest relative error', 'scale: largest error'},
         ),
-        ('depth', lambda d: np.full_like(d, np.nan), {
-            'depth: largest relative error',
-            'depth: share of comparable pixels known',
-            'scale: largest error',
-        }),
+        (
+            'depth',
+            lambda d: np.full_like(d, np.nan),
+            {
+                'depth: largest relative error',
+                'depth: share of comparable pixels known',
+                'scale: largest error',
+            },
+        ),
         ('labels', lambda found: 2 + 0 * found, {'labels: pixels that differ'}),
         ('dynamic_mask', lambda found: 255 - found, {'dynamic_mask: pixels that differ'}),
-        ('cloud', moved_point, {
-            'camera clouds: farthest from a surface',
-            'fused clouds: farthest from a surface',
-        }),
+        (
+            'cloud',
+            moved_point,
+            {
+                'camera clouds: farthest from a surface',
+                'fused clouds: farthest from a surface',
+            },
+        ),
         ('pose', lambda p: p @ transform(np.eye(3), [0, 0, 0.02]), {'pose topics: distance'}),
     ],
 )
