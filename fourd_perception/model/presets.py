@@ -134,13 +134,14 @@ PRESETS = {
         tracks=TrackHeadConfig(),
         flow=FlowConfig(),
     ),
-    # For tests and demonstrations: about a million parameters. Flow alone would take longer.
+    # For tests and demonstrations: about a million parameters.
     'tiny': NetworkConfig(
         trunk=TrunkConfig(dim=48, depth=4, heads=2, encoder=None, taps=(0, 1, 2, 3)),
         camera=CameraHeadConfig(depth=1, heads=4, mlp_ratio=2.0),
         depth=DenseHeadConfig(16, (16, 32, 64, 64)),
         points=None,
         mask=DenseHeadConfig(16, (16, 32, 64, 64)),
+        flow=FlowConfig(levels=2, radius=3, updates=2, width=16, pyramid=(16, 32, 48, 64)),
         temporal='window_attention',
     ),
 }

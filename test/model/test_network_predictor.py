@@ -74,11 +74,10 @@ def test_tiny_has_about_a_million_parameters():
     assert info.patch == 14
 
 
-def test_info_says_what_the_weights_give(predictor):
-    assert new().info.has_mask and not new().info.has_flow
-    assert predictor.info.has_flow
-    bare = new(replace(TINY, mask=None))
-    assert not bare.info.has_mask
+def test_info_says_what_the_weights_give():
+    assert new().info.has_mask and new().info.has_flow
+    bare = new(replace(TINY, mask=None, flow=None))
+    assert not bare.info.has_mask and not bare.info.has_flow
     prediction = bare.predict(make_grid(ALL_CELLS))
     assert prediction.mask_logits is None and prediction.flow_forward is None
 

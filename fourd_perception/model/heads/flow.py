@@ -25,6 +25,7 @@ class FlowConfig:
     updates:        of the GRU
     width:          channels of features, context and hidden state
     token_dim:      channels of the trunk tokens that it can take as context; 0: none
+    pyramid:        channels of the image encoder at 1/2, 1/4, 1/8 and 1/16
     """
 
     levels: int = 3
@@ -32,6 +33,7 @@ class FlowConfig:
     updates: int = 4
     width: int = 64
     token_dim: int = 0
+    pyramid: tuple[int, int, int, int] = (32, 64, 96, 128)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +57,7 @@ class FlowModule(nn.Module):
         super().__init__()
         self.config = config
         width = config.width
-        self.encoder = FlowEncoder(2 * width)
+        self.encoder = FlowEncoder(2 * width, config.pyramid)
         self.tokens = nn.Conv2d(config.token_dim, width, 1) if config.token_dim else None
         if self.tokens is not None:
             for parameter in self.tokens.parameters():

@@ -7,7 +7,6 @@ from torch import nn
 from torch.nn import functional as F
 
 STRIDE = 16
-WIDTHS = (32, 64, 96, 128)
 
 
 class Residual(nn.Module):
@@ -30,9 +29,10 @@ class FlowEncoder(nn.Module):
     stands for.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, pyramid: tuple[int, int, int, int]) -> None:
+        """Answer with `width` channels; `pyramid`: those at 1/2, 1/4, 1/8 and 1/16."""
         super().__init__()
-        half, quarter, eighth, sixteenth = WIDTHS
+        half, quarter, eighth, sixteenth = pyramid
         self.to_half = nn.Conv2d(3, half, 4, stride=2, padding=1)
         self.to_quarter = nn.Conv2d(half, quarter, 4, stride=2, padding=1)
         self.norm = nn.InstanceNorm2d(quarter)
