@@ -28,6 +28,7 @@ from fourd_perception.model.checkpoint_layouts import from_vggt, layout_of
 from fourd_perception.model.config_json import config_from_json
 from fourd_perception.model.presets import NetworkConfig, PRESETS
 from fourd_perception.model.published_config import network_config
+from fourd_perception.model.small.config import SMALL_PRESETS, SmallConfig
 
 CONFIG_KEY = 'network_config'
 HEADS = {
@@ -48,7 +49,7 @@ RELEASE = {
 }
 
 
-def config_of(file: TensorFile, tracker_fixed: bool | None = None) -> NetworkConfig:
+def config_of(file: TensorFile, tracker_fixed: bool | None = None) -> NetworkConfig | SmallConfig:
     """The configuration of an open checkpoint; see above for where it comes from.
 
     tracker_fixed: whether a VGGT tracker is the corrected one; None: by the name of the file
@@ -92,9 +93,13 @@ def config_beside(path: Path) -> NetworkConfig | None:
     return network_config(values)
 
 
-def published_preset(keys: Iterable[str], tracker_fixed: bool) -> NetworkConfig:
+def published_preset(keys: Iterable[str], tracker_fixed: bool) -> NetworkConfig | SmallConfig:
     """The published network of the keys' layout with the heads that they name."""
     keys = list(keys)
+    if layout_of(keys) == 'fourd-small':
+        small = SMALL_PRESETS['fourd-small']
+        has_flow = any(key.startswith(HEADS['flow']) for key in keys)
+        return small if has_flow else replace(small, flow=None)
     if layout_of(keys) == 'vggt':
         config = PRESETS['vggt-1b']
         assert config.tracks is not None

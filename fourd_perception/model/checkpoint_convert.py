@@ -49,9 +49,10 @@ def fourd_vggt(checkpoint: Checkpoint) -> tuple[NetworkConfig, dict[str, torch.T
     Both branches start from VGGT's blocks; time biases and gates are zero, so that depth, points
     and cameras are VGGT's to the last bit. A track head is kept; it reads the temporal taps then.
     """
-    if checkpoint.layout != 'vggt' or checkpoint.config.temporal is not None:
+    config = checkpoint.config
+    if not isinstance(config, NetworkConfig) or checkpoint.layout != 'vggt' or config.temporal:
         raise ValueError(f'{checkpoint.file.path}: only a VGGT can be made into a 4D-VGGT')
-    config = replace(checkpoint.config, temporal='window_attention')
+    config = replace(config, temporal='window_attention')
     tensors = initialise_from_vggt(
         {checkpoint.our_name(name): t for name, t in checkpoint.file.tensors.items()}
     )

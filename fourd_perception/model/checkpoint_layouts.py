@@ -31,15 +31,18 @@ def from_vggt(key: str) -> str:
 
 
 def layout_of(keys: Iterable[str]) -> str:
-    """`vggt` or `4d-vggt`, told by the keys; ValueError with a sample when neither."""
+    """`vggt`, `4d-vggt` or `fourd-small`, told by the keys; ValueError with a sample if none."""
     keys = list(keys)
     if any(key.startswith('aggregator.') for key in keys):
         return 'vggt'
     if any(key.startswith('cross_view_global_fusion.') for key in keys):
         return '4d-vggt'
+    if any(key.startswith('stem.') for key in keys):
+        return 'fourd-small'
     raise ValueError(
         f'the {len(keys)} tensors are of no known layout (first: {sorted(keys)[:3]}); VGGT keys '
-        'start with "aggregator.", 4D-VGGT keys with "cross_view_global_fusion."'
+        'start with "aggregator.", 4D-VGGT keys with "cross_view_global_fusion.", fourd-small '
+        'has a "stem."'
     )
 
 

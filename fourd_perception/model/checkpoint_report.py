@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from fourd_perception.model.checkpoint_fetch import sha256_of
 from fourd_perception.model.checkpoints import Checkpoint
-from fourd_perception.model.presets import PRESETS
+from fourd_perception.model.presets import NetworkConfig, PRESETS
 from fourd_perception.model.public_checkpoints import (
     fetched,
     Origin,
@@ -15,10 +15,11 @@ from fourd_perception.model.public_checkpoints import (
     PUBLIC,
     weights_directory,
 )
+from fourd_perception.model.small.config import SMALL_PRESETS
 import torch
 
 UNKNOWN = 'not known'
-UNDIVIDED = ('spatial_head.', 'track_head.', 'spatiotemporal_dense_fusion.')
+DIVIDED = ('cross_view_global_fusion.', 'cross_time_local_fusion.', 'dense_head.')
 
 
 def list_public() -> Iterator[str]:
@@ -63,12 +64,14 @@ def describe(
     Reads the whole file; `progress(done, total)` in bytes.
     """
     file, config = checkpoint.file, checkpoint.config
-    preset = next((name for name, known in PRESETS.items() if known == config), 'none')
+    preset = next(
+        (name for name, known in (PRESETS | SMALL_PRESETS).items() if known == config), 'none'
+    )
     types = Counter(str(t.dtype).removeprefix('torch.') for t in file.tensors.values())
     parts = Counter[str]()
     for name, tensor in file.tensors.items():
         parts[_part(checkpoint.our_name(name))] += tensor.numel()
-    tracks = config.tracks
+    tracks = config.tracks if isinstance(config, NetworkConfig) else None
     lines = [
         f'{file.path}: fits its network, tensor by tensor',
         f'  layout      {checkpoint.layout}, preset: {preset}',
@@ -93,5 +96,5 @@ def not_finite(checkpoint: Checkpoint) -> list[str]:
 
 def _part(name: str) -> str:
     """`cross_view_global_fusion.frame_blocks`, `dense_head.depth_head`, `spatial_head`."""
-    depth = 1 if name.startswith(UNDIVIDED) else 2
+    depth = 2 if name.startswith(DIVIDED) else 1
     return '.'.join(name.split('.')[:depth])

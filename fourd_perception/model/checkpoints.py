@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 from fourd_perception.model.checkpoint_config import config_of
 from fourd_perception.model.checkpoint_files import converted, listed, open_tensors, TensorFile
 from fourd_perception.model.checkpoint_layouts import from_vggt, layout_of, to_vggt
 from fourd_perception.model.network import Network
 from fourd_perception.model.presets import NetworkConfig
+from fourd_perception.model.small.config import SmallConfig
+from fourd_perception.model.small.network import FourdSmall
 import torch
 
 DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16}
@@ -21,12 +24,12 @@ FLOATS = (torch.float32, torch.bfloat16, torch.float16)
 class Checkpoint:
     """A file whose tensors are exactly those of the network of `config`.
 
-    layout: `vggt` or `4d-vggt`: how the file names its tensors
+    layout: `vggt`, `4d-vggt` or `fourd-small`: how the file names its tensors
     """
 
     file: TensorFile
     layout: str
-    config: NetworkConfig
+    config: NetworkConfig | SmallConfig
 
     @property
     def parameters(self) -> int:
@@ -39,7 +42,9 @@ class Checkpoint:
 
 
 def open_checkpoint(
-    path: Path, config: NetworkConfig | None = None, tracker_fixed: bool | None = None
+    path: Path,
+    config: NetworkConfig | SmallConfig | None = None,
+    tracker_fixed: bool | None = None,
 ) -> Checkpoint:
     """Open a checkpoint and compare it with its network, reading no tensor.
 
@@ -64,6 +69,20 @@ def load_network(
     config: NetworkConfig | None = None,
     tracker_fixed: bool | None = None,
 ) -> Network:
+    """The VGGT or 4D-VGGT of a checkpoint; ValueError for another one, else as `load_any`."""
+    network = load_any(path, device, dtype, config, tracker_fixed)
+    if not isinstance(network, Network):
+        raise ValueError(f'{path}: holds a fourd-small; give weights of a VGGT or 4D-VGGT')
+    return network
+
+
+def load_any(
+    path: Path,
+    device: str | torch.device = 'cpu',
+    dtype: torch.dtype | None = None,
+    config: NetworkConfig | SmallConfig | None = None,
+    tracker_fixed: bool | None = None,
+) -> Network | FourdSmall:
     """The network of a checkpoint, ready to infer.
 
     dtype: of all parameters, float32 or bfloat16; None keeps the file's
@@ -80,18 +99,27 @@ def load_network(
     return network_of(checkpoint.config, tensors).to(device)
 
 
-def network_of(config: NetworkConfig, tensors: Mapping[str, torch.Tensor]) -> Network:
+@overload
+def network_of(config: NetworkConfig, tensors: Mapping[str, torch.Tensor]) -> Network: ...
+@overload
+def network_of(config: SmallConfig, tensors: Mapping[str, torch.Tensor]) -> FourdSmall: ...
+def network_of(
+    config: NetworkConfig | SmallConfig, tensors: Mapping[str, torch.Tensor]
+) -> Network | FourdSmall:
     """A network in inference mode that owns exactly these tensors (our names)."""
-    with torch.device('meta'):
-        network = Network(config)
+    network = _without_memory(config)
     network.load_state_dict(tensors, strict=True, assign=True)
     return network.eval().requires_grad_(False)
 
 
-def expected_shapes(config: NetworkConfig) -> dict[str, torch.Size]:
+def expected_shapes(config: NetworkConfig | SmallConfig) -> dict[str, torch.Size]:
     """Names (ours) and shapes of all tensors that a network of this configuration stores."""
+    return {name: tensor.shape for name, tensor in _without_memory(config).state_dict().items()}
+
+
+def _without_memory(config: NetworkConfig | SmallConfig) -> Network | FourdSmall:
     with torch.device('meta'):
-        return {name: tensor.shape for name, tensor in Network(config).state_dict().items()}
+        return FourdSmall(config) if isinstance(config, SmallConfig) else Network(config)
 
 
 def _compare(checkpoint: Checkpoint) -> None:

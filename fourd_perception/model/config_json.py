@@ -9,16 +9,18 @@ from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from fourd_perception.model.presets import NetworkConfig
+from fourd_perception.model.small.config import SmallConfig
 
 
-def config_to_json(config: NetworkConfig) -> str:
+def config_to_json(config: NetworkConfig | SmallConfig) -> str:
     """Every value of the configuration, defaults included."""
     return json.dumps(asdict(config))
 
 
-def config_from_json(text: str) -> NetworkConfig:
+def config_from_json(text: str) -> NetworkConfig | SmallConfig:
     """The configuration that `config_to_json` wrote; ValueError names what it does not know."""
-    return _build(NetworkConfig, json.loads(text))
+    values = json.loads(text)
+    return _build(SmallConfig if 'stem' in values else NetworkConfig, values)
 
 
 def _build(kind: Any, values: Mapping[str, Any]) -> Any:

@@ -16,6 +16,7 @@ class GridCells:
 
     keys:  (camera, stamp) of each
     dense: the cells whose maps are wanted
+    around: these and the ones an instant before them
     pairs: (older, newer) cells of one view in neighbouring columns
     """
 
@@ -33,12 +34,17 @@ class GridCells:
         oldest = columns - (columns if grid.dense_columns is None else grid.dense_columns)
         # Instants come in order, so the newest cells are the last ones.
         self.dense = slice(sum(t < oldest for t in times), None)
+        self.around = slice(sum(t < oldest - 1 for t in times), None)
         index = {cell: i for i, cell in enumerate(zip(views, times))}
         self.pairs = [(i, index[v, t + 1]) for (v, t), i in index.items() if (v, t + 1) in index]
 
     def images(self) -> torch.Tensor:
         """[S, 3, H, W]."""
         return self._grid.images[self._view, self._time]
+
+    def intrinsics(self) -> np.ndarray:
+        """float64 [S, 3, 3] in pixels of the images, NaN where unknown."""
+        return self._grid.intrinsics[list(self.layout.view_id)]
 
     def maps(self, values: torch.Tensor, cells: slice | list[int]) -> torch.Tensor:
         """Values [n, ...] of some cells as [V, T, ...] on the grid's device, NaN elsewhere."""

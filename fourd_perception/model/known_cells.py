@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 import torch
 
 CellKey = tuple[str, int]  # camera, stamp
-Pair = tuple[torch.Tensor, torch.Tensor]
+# Flow from the older frame to the newer, and back: float32 [1, 3, H, W], flow in pixels (u, v) and
+# the logarithm of the expected length of its error.
+Pair = tuple[torch.Tensor, ...]
+Features = tuple[torch.Tensor, ...]
 
 
 @dataclass
 class _Known:
     image: torch.Tensor
-    features: torch.Tensor
+    features: Features
     flows: dict[CellKey, Pair] = field(default_factory=dict)
 
 
@@ -37,9 +40,9 @@ class KnownCells:
         self,
         keys: Sequence[CellKey],
         images: torch.Tensor,
-        encode: Callable[[torch.Tensor], torch.Tensor],
-    ) -> torch.Tensor:
-        """Features [S, ...] of images [S, 3, H, W]; `encode` is given the new ones alone.
+        encode: Callable[[torch.Tensor], Features],
+    ) -> Features:
+        """Features, each [S, ...], of images [S, 3, H, W]; `encode` is given the new ones alone.
 
         Cells of other keys are forgotten.
         """
@@ -48,12 +51,13 @@ class KnownCells:
         kept = {key: self._cells[key] for key, known in zip(keys, same) if known}
         if new:
             fresh = images[new]
-            for i, image, features in zip(new, fresh, encode(fresh)):
+            for i, image, features in zip(new, fresh, zip(*encode(fresh))):
                 kept[keys[i]] = _Known(image, features)
         self._cells = {key: kept[key] for key in keys}
         for cell in self._cells.values():
             cell.flows = {key: flow for key, flow in cell.flows.items() if key in self._cells}
-        return torch.stack([self._cells[key].features for key in keys])
+        parts = zip(*(self._cells[key].features for key in keys))
+        return tuple(torch.stack(part) for part in parts)
 
     def flows(self, older: CellKey, newer: CellKey, compute: Callable[[], Pair]) -> Pair:
         """Forward and backward flow between two cells of the last window."""

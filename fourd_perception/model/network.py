@@ -81,6 +81,14 @@ class Network(nn.Module):
         # Reads images alone, so any network can be given one that was trained elsewhere.
         self.flow_module = None if config.flow is None else FlowModule(config.flow)
 
+    @property
+    def trunk_parts(self) -> list[nn.Module]:
+        """Encoder and trunk."""
+        parts: list[nn.Module] = [self.cross_view_global_fusion]
+        if self.config.temporal is not None:
+            parts += [self.cross_time_local_fusion, self.spatiotemporal_dense_fusion]
+        return parts
+
     def tables(self, height: int, width: int) -> SizeTables:
         """Tables for images of this size; ValueError when the patch does not divide it."""
         trunk = self.cross_view_global_fusion.tables(height, width)

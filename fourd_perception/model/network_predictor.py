@@ -7,12 +7,11 @@ from typing import Protocol
 from fourd_perception.geometry.poses import invert, transform
 from fourd_perception.model.cross_view import HiddenTokens, ObserveLayer
 from fourd_perception.model.grid_cells import GridCells
-from fourd_perception.model.grid_check import check_grid
-from fourd_perception.model.known_cells import KnownCells, Pair
+from fourd_perception.model.grid_predictor import GridPredictor
 from fourd_perception.model.network import Features, Network, SizeTables
 from fourd_perception.model.pose_encoding import decode, pixel_centred
 from fourd_perception.model.precision import default_precision, placed
-from fourd_perception.model.prediction import GridTensors, Prediction, PredictorInfo
+from fourd_perception.model.prediction import Prediction, PredictorInfo
 import numpy as np
 import torch
 
@@ -32,12 +31,8 @@ class Watch(Protocol):
         """
 
 
-class NetworkPredictor:
-    """Reads grids with a network, encoding each frame once however many windows it is in.
-
-    Windows share encoder features and flows, which depend on the pixels alone; trunk and heads
-    run anew for every window. Maps come for the columns that the grid asks for, cameras for all.
-    """
+class NetworkPredictor(GridPredictor):
+    """Reads grids with a VGGT or 4D-VGGT."""
 
     def __init__(
         self,
@@ -59,14 +54,9 @@ class NetworkPredictor:
         """
         if network.config.camera is None or network.config.depth is None:
             raise ValueError(f'{name}: without cameras or depth; use weights that have both')
-        self._device = torch.device(device)
-        precision = precision or default_precision(self._device)
-        self._network = placed(network, self._device, precision)
-        self._autocast = precision == 'bf16'
-        self._tables: SizeTables | None = None
-        self._known = KnownCells()
-        self._watch = watch
-        self._info = PredictorInfo(
+        device = torch.device(device)
+        precision = precision or default_precision(device)
+        info = PredictorInfo(
             name=name,
             patch=network.config.trunk.patch,
             licence=licence,
@@ -77,38 +67,18 @@ class NetworkPredictor:
             has_flow=network.flow_module is not None,
             mask_source='' if network.config.mask is None else 'mask head',
         )
+        self._network = placed(network, device, precision)
+        super().__init__(info, network.flow_module, device)
+        self._autocast = precision == 'bf16'
+        self._tables: SizeTables | None = None
+        self._watch = watch
 
-    @property
-    def info(self) -> PredictorInfo:
-        """Name, patch size, licence, and what the weights give."""
-        return self._info
-
-    @torch.no_grad()
-    def predict(self, grid: GridTensors) -> Prediction:
-        """Read the grid; the result lies on the device of `grid.images`.
-
-        Raises ValueError, in plain words, for a grid that `check_grid` refuses, and MemoryError
-        when the device cannot hold it.
-        """
-        check_grid(grid, self._info.patch)
-        try:
-            return self._predict(grid)
-        except torch.cuda.OutOfMemoryError as error:
-            self._known.clear()
-            views, times, _, height, width = grid.images.shape
-            raise MemoryError(
-                f'{self._device} has not enough memory for {views} cameras x {times} instants of '
-                f'{width}x{height}: lower pixel_budget or window.length'
-            ) from error
-
-    def _predict(self, grid: GridTensors) -> Prediction:
-        cells = GridCells(grid)
-        height, width = grid.images.shape[3:]
+    def _read(self, cells: GridCells, images: torch.Tensor) -> Prediction:
+        height, width = images.shape[2:]
         network, tables = self._network, self._tables_of(height, width)
-        images = cells.images().to(self._device, torch.float32)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
-            patches = self._known.features(
-                cells.keys, images, lambda new: network.encode(new[None], tables)[0]
+            (patches,) = self._known.features(
+                cells.keys, images, lambda new: (network.encode(new[None], tables)[0],)
             )
             hidden, observe = None, None
             if self._watch is not None:
@@ -117,7 +87,7 @@ class NetworkPredictor:
         encodings = network.cameras(features)[-1][0].double().cpu()
         poses, intrinsics = _cameras(encodings, cells.layout.reference, height, width)
         depth, confidence = network.depth(features, tables, cells.dense)
-        forward, backward = self._flows(cells, images)
+        forward, backward = self._flow_maps(cells, images, self._flows(cells, images))
         return Prediction(
             depth=cells.maps(depth[0], cells.dense),
             depth_confidence=cells.maps(confidence[0], cells.dense),
@@ -138,29 +108,6 @@ class NetworkPredictor:
             return cells.maps(nothing, slice(0, 0))
         logits = self._network.dense('mask_head', features, tables, cells.dense)
         return cells.maps(logits[0, :, 0], cells.dense)
-
-    def _flows(
-        self, cells: GridCells, images: torch.Tensor
-    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """Forward and backward; one pair at a time, as each may need much memory."""
-        module = self._network.flow_module
-        if module is None:
-            return None, None
-        forward, backward = [images.new_zeros(0, 2, *images.shape[2:])], []
-        for older, newer in cells.pairs:
-
-            def compute(older: int = older, newer: int = newer) -> Pair:
-                there, back = module(images[older, None], images[newer, None])
-                return there.flow, back.flow
-
-            there, back = self._known.flows(cells.keys[older], cells.keys[newer], compute)
-            forward.append(there)
-            backward.append(back)
-        older_cells, newer_cells = ([pair[i] for pair in cells.pairs] for i in (0, 1))
-        return (
-            cells.maps(torch.cat(forward), older_cells),
-            cells.maps(torch.cat([forward[0], *backward]), newer_cells),
-        )
 
     def _tables_of(self, height: int, width: int) -> SizeTables:
         if self._tables is None or (self._tables.height, self._tables.width) != (height, width):

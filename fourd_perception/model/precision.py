@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from fourd_perception.model.network import Network
+from fourd_perception.model.small.network import FourdSmall
 import torch
 from torch import nn
+
+AnyNetwork = TypeVar('AnyNetwork', Network, FourdSmall)
 
 PRECISIONS = ('fp32', 'bf16')
 
@@ -15,7 +20,7 @@ def default_precision(device: torch.device) -> str:
     return 'bf16' if fast else 'fp32'
 
 
-def placed(network: Network, device: torch.device, precision: str) -> Network:
+def placed(network: AnyNetwork, device: torch.device, precision: str) -> AnyNetwork:
     """The same network on a device, ready to infer.
 
     precision: `fp32`, or `bf16` for the matrices of encoder and trunk, to be run under autocast.
@@ -27,10 +32,7 @@ def placed(network: Network, device: torch.device, precision: str) -> Network:
         raise ValueError(f'precision {precision!r}; use one of {", ".join(PRECISIONS)}')
     network = network.to(device, torch.float32).eval().requires_grad_(False)
     if precision == 'bf16':
-        trunk: list[nn.Module] = [network.cross_view_global_fusion]
-        if network.config.temporal is not None:
-            trunk += [network.cross_time_local_fusion, network.spatiotemporal_dense_fusion]
-        for part in trunk:
+        for part in network.trunk_parts:
             for module in part.modules():
                 if isinstance(module, (nn.Linear, nn.Conv2d, nn.GRUCell)):
                     module.to(torch.bfloat16)

@@ -7,12 +7,15 @@ every tensor is drawn: each part of the network shows in what comes out.
 from __future__ import annotations
 
 from dataclasses import replace
+import math
 
 from fourd_perception.model.cell_layout import CellLayout
 from fourd_perception.model.checkpoints import expected_shapes, network_of
 from fourd_perception.model.heads.flow import FlowModule
 from fourd_perception.model.network import Network
 from fourd_perception.model.presets import NetworkConfig
+from fourd_perception.model.small.config import PATCH, SmallConfig
+from fourd_perception.model.small.network import FourdSmall, Identifiers
 import torch
 
 # Standard deviation of logarithms and logits in the maps, and of the poses, radians or units.
@@ -27,6 +30,22 @@ def untrained_network(config: NetworkConfig, seed: int) -> Network:
     with a field of view of about one radian.
     """
     generator = torch.Generator().manual_seed(seed)
+    network = network_of(config, _tensors(config, seed, generator))
+    _settle(network, generator)
+    return network
+
+
+def untrained_small(config: SmallConfig, seed: int) -> FourdSmall:
+    """The same for networks of the family of `fourd-small`."""
+    generator = torch.Generator().manual_seed(seed)
+    network = network_of(config, _tensors(config, seed, generator))
+    _settle_small(network, generator)
+    return network
+
+
+def _tensors(
+    config: NetworkConfig | SmallConfig, seed: int, generator: torch.Generator
+) -> dict[str, torch.Tensor]:
     tensors = {
         name: _drawn(name, shape, generator)
         for name, shape in expected_shapes(replace(config, flow=None)).items()
@@ -36,9 +55,7 @@ def untrained_network(config: NetworkConfig, seed: int) -> Network:
             torch.manual_seed(seed)
             flow = FlowModule(config.flow).state_dict()
         tensors |= {f'flow_module.{name}': tensor for name, tensor in flow.items()}
-    network = network_of(config, tensors)
-    _settle(network, generator)
-    return network
+    return tensors
 
 
 def _drawn(name: str, shape: torch.Size, generator: torch.Generator) -> torch.Tensor:
@@ -73,3 +90,21 @@ def _settle(network: Network, generator: torch.Generator) -> None:
         camera.pose_branch.fc2.bias[:6] *= POSE_SPREAD
         # Added up over the refinements: quaternion (0, 0, 0, 1), both fields of view 1 radian.
         camera.pose_branch.fc2.bias[6:] = 1.0 / camera.iterations
+
+
+@torch.no_grad()
+def _settle_small(network: FourdSmall, generator: torch.Generator) -> None:
+    side = 4 * PATCH
+    layout = CellLayout.sequence(2)
+    tables, plan = network.tables(side, side), network.plan(layout)
+    images = torch.rand(1, 2, 3, side, side, generator=generator)
+    frames = network.encode(images, tables)
+    unknown = Identifiers(torch.full((1, 2, 3, 3), torch.nan))
+    decoded = network.decode(network.trunk(frames.tokens, plan, tables, unknown), frames)
+    network.decoder.output.weight.mul_(MAP_SPREAD / decoded.log_depth.std())
+    head = network.camera_head
+    for branch in (head.within, head.between):
+        branch.fc2.weight.mul_(POSE_SPREAD)
+        branch.fc2.bias.mul_(POSE_SPREAD)
+    head.field.fc2.weight.mul_(POSE_SPREAD)
+    head.field.fc2.bias.fill_(math.log(1 / (math.pi - 1)))  # both fields of view 1 radian

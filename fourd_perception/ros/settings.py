@@ -65,8 +65,9 @@ class Settings:
     weights: str = knob(
         'weights',
         'untrained:0',
-        'untrained:<seed>; truth:<synthetic recording>; a .safetensors or .pt file; or a name of '
-        '`fourd-perception weights list` that has been fetched',
+        'untrained:<seed> or untrained:<preset>:<seed>; truth:<synthetic recording>; a '
+        '.safetensors or .pt file; or a name of `fourd-perception weights list` that has been '
+        'fetched',
     )
     masks: str = knob(
         'masks',

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fourd_perception.model.heads.flow import FlowConfig
+
 PATCH = 16
 
 
 @dataclass(frozen=True)
 class SmallConfig:
-    """A whole network of this family; the defaults are `fourd-small` (training.md 3.1-3.5).
+    """A whole network of this family; the defaults are `fourd-small` without flow.
 
     dim, heads:    of all tokens
     stem:          channels of the convolution pyramid at 1/2, 1/4 and 1/8
@@ -21,6 +23,7 @@ class SmallConfig:
     cameras:       known camera identities
     decoder:       channels of the decoder at 1/8 and 1/4
     mask:          channels of the residual-motion mask head
+    flow:          the flow module; None: nothing is known of motion between frames
     """
 
     dim: int = 320
@@ -39,6 +42,7 @@ class SmallConfig:
     cameras: int = 16
     decoder: tuple[int, int] = (128, 64)
     mask: int = 64
+    flow: FlowConfig | None = None
 
 
-SMALL_PRESETS = {'fourd-small': SmallConfig()}
+SMALL_PRESETS = {'fourd-small': SmallConfig(flow=FlowConfig())}

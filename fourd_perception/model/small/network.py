@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fourd_perception.model.cell_layout import CellLayout
 from fourd_perception.model.fusion import SpatiotemporalDenseFusion
+from fourd_perception.model.heads.flow import FlowModule
 from fourd_perception.model.heads.residual_motion import ResidualMotionHead
 from fourd_perception.model.layers.block import Block
 from fourd_perception.model.layers.rotary import rotary_table, RotaryTable
@@ -78,7 +79,7 @@ class TrunkFeatures:
 
 
 class FourdSmall(nn.Module):
-    """Encoder, cross-view and cross-time branch, camera head, decoder and mask head.
+    """Encoder, cross-view and cross-time branch, camera head, decoder, mask head, flow module.
 
     No cell is the reference inside: the world is chosen when poses are composed.
     """
@@ -116,6 +117,20 @@ class FourdSmall(nn.Module):
         self.camera_head = CameraHead(config)
         self.decoder = Decoder(config)
         self.mask_head = ResidualMotionHead(config.decoder[1], config.mask)
+        self.flow_module = None if config.flow is None else FlowModule(config.flow)
+
+    @property
+    def trunk_parts(self) -> list[nn.Module]:
+        """Encoder and trunk."""
+        return [
+            self.stem,
+            self.encoder_blocks,
+            self.rays,
+            self.frame_blocks,
+            self.global_blocks,
+            self.temporal_blocks,
+            self.fusion,
+        ]
 
     def tables(self, height: int, width: int) -> SmallTables:
         """Tables for images of this size in pixels; ValueError unless multiples of 16."""
