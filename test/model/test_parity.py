@@ -149,6 +149,12 @@ def test_a_folder_that_is_no_fixture_is_told_in_one_line(tmp_path: Path, capsys)
     write_fixture(tmp_path, values, {})
     assert parity(tmp_path) == 2
     assert 'no case' in capsys.readouterr().err
+    np.savez(tmp_path / 'inputs.npz', images=np.zeros((1, 1, 3, 14, 14), np.float32))
+    assert parity(tmp_path) == 2
+    assert 'holds inputs only' in capsys.readouterr().err
+    (tmp_path / 'inputs.npz').write_bytes((tmp_path / 'inputs.npz').read_bytes()[:-30])
+    assert parity(tmp_path) == 2
+    assert 'inputs.npz: no whole .npz file' in capsys.readouterr().err
     del values['depth']
     (tmp_path / 'config.json').write_text(json.dumps(values))
     assert parity(tmp_path) == 2

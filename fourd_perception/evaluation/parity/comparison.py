@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 import math
+from pathlib import Path
 import re
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -95,3 +97,12 @@ def table(comparisons: list[Comparison]) -> Iterator[str]:
             f'  {output:{width}}  {worst.error:8.1e}  limit {worst.limit:.1e}  {verdict:7}  '
             f'worst of {len(entries)} in {worst.case}{note}'
         )
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file; ValueError for one that is broken or holds Python objects."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (ValueError, EOFError, BadZipFile) as error:
+        raise ValueError(f'{path}: no whole .npz file of arrays; copy it again') from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from fourd_perception.evaluation.parity.comparison import compare, Comparison
+from fourd_perception.evaluation.parity.comparison import compare, Comparison, read_arrays
 from fourd_perception.model import pose_encoding
 from fourd_perception.model.published_unprojection import unproject
 import numpy as np
@@ -21,8 +21,7 @@ def check_pose_encoding(folder: Path) -> list[Comparison]:
     for name, check in CHECKS.items():
         path = folder / f'{name}.npz'
         if path.is_file():
-            with np.load(path, allow_pickle=False) as arrays:
-                results += check(name, dict(arrays))
+            results += check(name, read_arrays(path))
     return results
 
 

@@ -6,7 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 import json
 from pathlib import Path
 
-from fourd_perception.evaluation.parity.comparison import compare, Comparison, limit_of
+from fourd_perception.evaluation.parity.comparison import (
+    compare,
+    Comparison,
+    limit_of,
+    read_arrays,
+)
 from fourd_perception.model.cell_layout import CellLayout
 from fourd_perception.model.checkpoints import load_network
 from fourd_perception.model.cross_view import HiddenTokens
@@ -66,8 +71,7 @@ def check_motion(folder: Path) -> list[Comparison]:
     """Every fixture of the folder; weights come from the folder or one beside it."""
     results = []
     for path, case in motion_cases(folder):
-        with np.load(path, allow_pickle=False) as file:
-            results += list(case(path.stem, dict(file), folder))
+        results += list(case(path.stem, read_arrays(path), folder))
     return results
 
 

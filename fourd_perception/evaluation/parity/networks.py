@@ -7,7 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fourd_perception.evaluation.parity.comparison import compare, Comparison, limit_of
+from fourd_perception.evaluation.parity.comparison import (
+    compare,
+    Comparison,
+    limit_of,
+    read_arrays,
+)
 from fourd_perception.model.cell_layout import CellLayout
 from fourd_perception.model.checkpoint_convert import fourd_vggt
 from fourd_perception.model.checkpoints import load_network, network_of, open_checkpoint
@@ -31,7 +36,7 @@ def check_network(folder: Path, double: bool = False) -> list[Comparison]:
         raise FileNotFoundError(f'{folder}: no case (*.npz) to compare with')
     results = []
     for path in cases:
-        arrays = _read(path)
+        arrays = read_arrays(path)
         results += _compare_all(path.stem, outputs(network, arrays, double), arrays, double)
     return results
 
@@ -47,14 +52,14 @@ def check_initialisation(folder: Path, double: bool = False) -> list[Comparison]
     tensors = {name: t for name, t in tensors.items() if not name.startswith(dropped)}
     results = list(_by_rule(rule, tensors, vggt.file.tensors))
     network = network_of(config, tensors)
-    wanted = _read(_above(folder, rule['source_case']))
+    wanted = read_arrays(_above(folder, rule['source_case']))
     shared = {
         name: array
         for name, array in wanted.items()
         if not name.startswith(('track', 'tap_', 'patch_tokens', 'query_points'))
     }
     for path in sorted(folder.glob('*.npz')):
-        expected = {**shared, **_read(path)}
+        expected = {**shared, **read_arrays(path)}
         results += _compare_all(path.stem, outputs(network, expected, double), expected, double)
     return results
 
@@ -130,12 +135,9 @@ def _compare_all(
             results.append(Comparison(case, name, np.inf, limit, note))
         else:
             results.append(compare(case, name, found[name], array, limit))
+    if not results:
+        raise ValueError(f'{case}.npz: holds inputs only, so there is nothing to compare with')
     return results
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as file:
-        return dict(file)
 
 
 def _above(folder: Path, relative: str) -> Path:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import hashlib
 import json
 from pathlib import Path
 import re
 from typing import Any
 
-from fourd_perception.evaluation.parity.comparison import compare, Comparison
+from fourd_perception.evaluation.parity.comparison import compare, Comparison, read_arrays
 from fourd_perception.model.published_preprocessing import load_images, load_squares
 import numpy as np
 import torch
@@ -22,9 +23,9 @@ def check_preprocessing(folder: Path) -> list[Comparison]:
     images = sorted(folder.glob('img*.png'), key=lambda p: int(p.name[3:].split('_')[0]))
     described = json.loads((folder / 'expected.json').read_text())
     results = []
-    with np.load(folder / 'expected.npz', allow_pickle=False) as arrays:
-        for name in arrays.files:
-            results += _array(name, arrays, images)
+    arrays = read_arrays(folder / 'expected.npz')
+    for name in arrays:
+        results += _array(name, arrays, images)
     for path in images:
         for mode in ('crop', 'pad'):
             if path.name in described:
@@ -32,7 +33,7 @@ def check_preprocessing(folder: Path) -> list[Comparison]:
     return results
 
 
-def _array(name: str, arrays: np.lib.npyio.NpzFile, images: list[Path]) -> list[Comparison]:
+def _array(name: str, arrays: Mapping[str, np.ndarray], images: list[Path]) -> list[Comparison]:
     wanted = arrays[name]
     own = {path.name.split('_')[0]: path for path in images}
     stem = name.split('_')[0]
