@@ -18,6 +18,7 @@ import torch.nn.functional as F
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
+SPATIAL_MASKS = ('none', 'same_time')
 
 
 ObserveLayer = Callable[[int, torch.Tensor, torch.Tensor], None]
@@ -76,6 +77,10 @@ class CrossViewGlobalFusion(nn.Module):
 
     def __init__(self, config: TrunkConfig) -> None:
         super().__init__()
+        if config.spatial_mask not in SPATIAL_MASKS:
+            raise ValueError(
+                f'spatial mask {config.spatial_mask!r} is not known; use one of {SPATIAL_MASKS}'
+            )
         self.config = config
         dim = config.dim
         self.patch_embed: DinoEncoder | PatchConvolution

@@ -49,6 +49,15 @@ class ClipSettings:
     mask_for_stage2: Literal['coarse', 'refined'] = 'coarse'
     depth_source: Literal['pass1', 'fused'] = 'pass1'
 
+    def __post_init__(self) -> None:
+        for name, known in (
+            ('variant', tuple(REFINE)),
+            ('mask_for_stage2', ('coarse', 'refined')),
+            ('depth_source', ('pass1', 'fused')),
+        ):
+            if getattr(self, name) not in known:
+                raise ValueError(f'{name} {getattr(self, name)!r}; use one of {", ".join(known)}')
+
 
 @dataclass(frozen=True, eq=False)
 class Cameras:
@@ -105,9 +114,12 @@ def clip_motion(
 ) -> ClipMotion:
     """Masks, poses and depth of a clip [S, 3, H, W] in 0..1, RGB.
 
-    layout: view and time of every frame; one camera's video by default. Needs a network with
-    camera and depth heads and the plain global attention.
+    layout: view and time of every frame; one camera's video by default
+
+    Raises ValueError for pixels that are not finite, and for a network without camera or depth
+    head, or whose global attention stays within one instant.
     """
+    _check(network, images)
     settings = settings or ClipSettings()
     layout = layout or CellLayout.sequence(len(images))
     height, width = images.shape[-2:]
@@ -147,6 +159,20 @@ def clip_motion(
         depth, confidence = fuse_depth(depth, confidence, other, trust, mask)
     cameras = Cameras(poses.camera_from_world, poses.world_from_camera, first.intrinsics)
     return ClipMotion(depth, confidence, cameras, cues.maps(), dynamic, coarse, mask)
+
+
+def _check(network: Network, images: torch.Tensor) -> None:
+    config = network.config
+    if config.camera is None or config.depth is None or config.trunk.spatial_mask != 'none':
+        raise ValueError(
+            'clips need a network with camera and depth heads whose attention reaches all instants'
+        )
+    broken = (~images.isfinite().flatten(1).all(1)).nonzero().flatten().tolist()
+    if broken:
+        raise ValueError(
+            f'{len(broken)} of {len(images)} images hold pixels that are not finite, the first is '
+            f'image {broken[0]}; a network reads RGB in 0..1'
+        )
 
 
 def _masked_pass(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fourd_perception.model.cell_layout import CellLayout
 from fourd_perception.model.network import Network
 from fourd_perception.model.published_config import network_config
@@ -62,3 +64,12 @@ def test_a_view_without_any_frame_is_named():
     present = np.array([[True, True], [False, False], [False, True]])
     with pytest.raises(ValueError, match='view 1 has no frame at any of the 2 instants; leave it'):
         CellLayout.of_grid(present, (0, 0))
+
+
+def test_words_that_no_branch_knows(network):
+    config = network.config
+    within = replace(config, trunk=replace(config.trunk, spatial_mask='same_view'))
+    with pytest.raises(ValueError, match="spatial mask 'same_view' is not known"):
+        Network(within)
+    with pytest.raises(ValueError, match="temporal branch 'lstm' is not known"):
+        Network(replace(config, temporal='lstm'))

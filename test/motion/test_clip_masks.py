@@ -143,3 +143,18 @@ def test_frames_without_a_cue_have_an_empty_mask_and_leave_the_others_alone():
     assert found.mask[[0, 1, 3]].any()
     nothing = coarse_mask(torch.full((4, 3, 4), 0.3), features, HEIGHT, WIDTH)
     assert not nothing.mask.any()
+
+
+def test_clips_that_cannot_be_read_are_refused_in_plain_words(network):
+    images = noise(3)
+    images[1, 0, 3, 4] = float('nan')
+    with pytest.raises(ValueError, match='1 of 3 images hold pixels .* the first is image 1'):
+        clip_motion(network, images)
+    config = network.config
+    within = replace(config, trunk=replace(config.trunk, spatial_mask='same_time'))
+    for unfit in (within, replace(config, camera=None), replace(config, depth=None)):
+        with pytest.raises(ValueError, match='camera and depth heads'):
+            clip_motion(untrained_network(unfit, 0), noise(3))
+    for name in ('variant', 'mask_for_stage2', 'depth_source'):
+        with pytest.raises(ValueError, match=f"{name} 'nothing'; use one of"):
+            ClipSettings(**{name: 'nothing'})
