@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+import re
 from typing import Any
 
-from fourd_perception.cli_verb import DONE, FAILED, verb
+from fourd_perception.cli_verb import count, DONE, FAILED, verb
 
 MOTION = """\
 What moves in a clip, found by the attention of any network of the VGGT family without training
@@ -42,8 +43,10 @@ def add_motion_verb(verbs: Any) -> None:
         default='released',
         help='of the refinement (released)',
     )
-    add('--frames', type=int, default=16, metavar='N', help='most frames of the clip (16)')
-    add('--width', type=int, default=252, metavar='PX', help='of the frames in the network (252)')
+    add('--frames', type=count, default=16, metavar='N', help='most frames of the clip (16)')
+    add(
+        '--width', type=count, default=252, metavar='PX', help='of the frames in the network (252)'
+    )
     parser.set_defaults(run=motion)
 
 
@@ -75,7 +78,7 @@ def add_cue_bench(kinds: Any) -> None:
     parser = verb(kinds, 'cues', 'motion cues against their plain form', BENCH)
     add = parser.add_argument
     add('--grid', metavar='WxH', help='patches of one frame; default: the three of the table')
-    add('--frames', type=int, default=24, metavar='N', help='of the clip, with --grid (24)')
+    add('--frames', type=count, default=24, metavar='N', help='of the clip, with --grid (24)')
     add(
         '--plain-frames',
         type=int,
@@ -98,7 +101,7 @@ def bench_cues(args: argparse.Namespace) -> int:
     print(HEADING, flush=True)
     missed = []
     for grid, frames, plain_frames, gain, share in runs:
-        columns, rows = map(int, grid.split('x'))
+        columns, rows = _grid(grid)
         result = measure(rows, columns, frames, plain_frames)
         print(result.line(), flush=True)
         limits = {
@@ -111,3 +114,12 @@ def bench_cues(args: argparse.Namespace) -> int:
         missed += [f'{grid}: not {limit}' for limit, kept in limits.items() if not kept]
     print('\n'.join(missed) or 'all within their limits')
     return FAILED if missed else DONE
+
+
+def _grid(text: str) -> tuple[int, int]:
+    """Columns and rows of `37x28`; ValueError where a clip has fewer than two tokens a frame."""
+    found = re.fullmatch(r'(\d+)x(\d+)', text)
+    columns, rows = map(int, found.groups()) if found else (0, 0)
+    if columns * rows < 2:
+        raise ValueError(f'--grid {text}: give WxH in patches, such as 37x28')
+    return columns, rows

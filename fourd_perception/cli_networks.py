@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fourd_perception.cli_motion import add_cue_bench, add_motion_verb
-from fourd_perception.cli_verb import DONE, FAILED, verb
+from fourd_perception.cli_verb import count, DONE, FAILED, verb
 
 WEIGHTS = """\
 What the networks know. Nothing is downloaded but by `weights fetch`.
@@ -39,7 +39,7 @@ VGGT becomes a 4D-VGGT whose depth, points and cameras are VGGT's until it is tr
 PARITY = """\
 Compare the networks with what the reference implementations answered: a folder with config.json,
 weights.safetensors and cases (*.npz); or with rule.json (a 4D-VGGT made from a VGGT); or with the
-pose encoding's or the image preparation's fixtures; or a folder of such folders. Prints the
+fixtures of VGGT4D, pose encoding or image preparation; or a folder of such folders. Prints the
 largest |a - b| / max(1, |b|) of every output; exit code 1 where one is above its limit.
 """
 
@@ -158,12 +158,12 @@ def _add_bench(verbs: Any) -> None:
     kinds = bench.add_subparsers(title='what to measure', required=True, metavar='KIND')
     add = (model := verb(kinds, 'model', 'stages of a network', BENCH)).add_argument
     add('--preset', default='tiny', metavar='NAME', help='tiny, vggt-1b, 4d-vggt-v1, 4d-vggt')
-    add('--views', type=int, default=4, metavar='V', help='cameras (4)')
-    add('--times', type=int, default=4, metavar='T', help='instants (4)')
+    add('--views', type=count, default=4, metavar='V', help='cameras (4)')
+    add('--times', type=count, default=4, metavar='T', help='instants (4)')
     add('--size', default='168x126', metavar='WxH', help='of one image, pixels (168x126)')
     add('--device', default='cpu', help='torch device (cpu)')
     add('--dtype', choices=('fp32', 'bf16'), default='fp32', help='of encoder and trunk (fp32)')
-    add('--repeats', type=int, default=3, metavar='N', help='runs of a stage, the median counts')
+    add('--repeats', type=count, default=3, metavar='N', help='runs of a stage, the median counts')
     model.set_defaults(run=bench_model)
     add_cue_bench(kinds)
 

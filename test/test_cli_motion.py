@@ -5,6 +5,7 @@ from __future__ import annotations
 from fourd_perception import cli
 import numpy as np
 from PIL import Image
+import pytest
 
 
 def test_a_clip_is_pictured_and_the_picture_says_that_the_weights_are_untrained(tmp_path, capsys):
@@ -32,3 +33,12 @@ def test_the_cues_are_timed_and_a_limit_that_is_missed_is_an_exit_code(capsys, m
     monkeypatch.setattr('fourd_perception.cli_motion.MOST_ERROR', 0.0)
     assert cli.main(['bench', 'cues', '--grid', '4x3', '--frames', '9']) == 1
     assert 'not equal to 0' in capsys.readouterr().out
+
+
+def test_numbers_that_are_none_are_refused(tmp_path, capsys):
+    for grid in ('0x3', '1x1', '4by3'):
+        assert cli.main(['bench', 'cues', '--grid', grid]) == 2
+        assert f'--grid {grid}: give WxH in patches' in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        cli.main(['motion', str(tmp_path), '--out', 'sheet.png', '--frames', '0'])
+    assert "'0' is not a whole number above 0" in capsys.readouterr().err

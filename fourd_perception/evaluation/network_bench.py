@@ -125,12 +125,12 @@ class Forward:
 def bench_model(settings: BenchSettings) -> Iterator[str]:
     """Lines of a report, each as soon as it is known. Weights are drawn from the seed.
 
-    Raises ValueError for a preset, a grid or a size that is none.
+    Raises ValueError for a preset, a grid, a size or a device that is none.
     """
     if settings.preset not in PRESETS:
         raise ValueError(f'preset {settings.preset!r}; use one of {", ".join(PRESETS)}')
     config = PRESETS[settings.preset]
-    device = torch.device(settings.device)
+    device = _device(settings.device)
     network = placed(untrained_network(config, settings.seed), device, 'fp32')
     parameters = sum(p.numel() for p in network.parameters())
     yield (
@@ -277,6 +277,16 @@ def _flops(config: NetworkConfig, settings: BenchSettings) -> dict[str, tuple[in
             both.append(counter.get_total_flops())
         counts[name] = both[0], both[1]
     return counts
+
+
+def _device(name: str) -> torch.device:
+    """The device of that name; ValueError where this machine has none."""
+    if name.startswith('cuda') and not torch.cuda.is_available():
+        raise ValueError(f'device {name!r}: torch finds no GPU here; use cpu')
+    try:
+        return torch.empty(0, device=name).device
+    except RuntimeError as error:
+        raise ValueError(f'device {name!r}: give cpu or cuda') from error
 
 
 def _machine(device: torch.device) -> str:

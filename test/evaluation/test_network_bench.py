@@ -67,3 +67,9 @@ def test_the_verb_prints_a_table_and_refuses_a_size_that_is_none(capsys):
     assert 'patches of 14' in capsys.readouterr().err
     assert main(['bench', 'model', '--preset', 'nothing']) == 2
     assert "'nothing'" in capsys.readouterr().err
+    assert main(['bench', 'model', '--device', 'nothing']) == 2
+    assert "device 'nothing': give cpu" in capsys.readouterr().err
+    for option in ('--views', '--times', '--repeats'):
+        with pytest.raises(SystemExit):
+            main(['bench', 'model', option, '0'])
+        assert "'0' is not a whole number above 0" in capsys.readouterr().err
