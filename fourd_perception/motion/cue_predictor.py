@@ -114,7 +114,7 @@ class MotionCuePredictor:
         prediction = self._predictor.predict(grid)
         watch = self._watch
         assert watch.cells is not None and watch.cues is not None and watch.features is not None
-        residual, backward = self._residual(grid, prediction)
+        residual, backward = self._residual(prediction)
         cells = watch.cells
         mask = watch.masks.step(
             Observation(
@@ -131,9 +131,7 @@ class MotionCuePredictor:
             logits = torch.fmax(logits, prediction.mask_logits)
         return replace(prediction, mask_logits=logits)
 
-    def _residual(
-        self, grid: GridTensors, prediction: Prediction
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _residual(self, prediction: Prediction) -> tuple[torch.Tensor, torch.Tensor]:
         """Residual flow [S, h, w] in pixels and backward flow [S, 2, h, w] in tokens.
 
         Of every cell to the ones before and after it in its view; NaN where there are none.
