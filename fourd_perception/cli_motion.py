@@ -41,7 +41,7 @@ def add_motion_verb(verbs: Any) -> None:
         '--variant',
         choices=('released', 'paper', 'robust'),
         default='released',
-        help='of the refinement (released)',
+        help='as released, as in the paper, or with robust refinement (released)',
     )
     add('--frames', type=count, default=16, metavar='N', help='most frames of the clip (16)')
     add(

@@ -18,10 +18,11 @@ from fourd_perception.motion.cues import (
     dynamic_map,
     masked_pairs,
 )
+from fourd_perception.motion.otsu import CLASS_COUNTS
 from fourd_perception.motion.refine_paper import refine_paper
 from fourd_perception.motion.refine_released import refine_released, refine_robust
 from fourd_perception.motion.refinement_clip import RefinementClip
-from fourd_perception.motion.windows import cue_windows, RELEASED_OFFSETS
+from fourd_perception.motion.windows import cue_windows, PAPER_OFFSETS, RELEASED_OFFSETS
 import torch
 
 Variant = Literal['released', 'paper', 'robust']
@@ -37,26 +38,27 @@ REFINE: dict[str, Callable[[RefinementClip], torch.Tensor]] = {
 class ClipSettings:
     """How a clip is treated; the defaults are the release's.
 
-    variant:         of the refinement
-    offsets:         of the cue window, in time steps
-    mask_for_stage2: `coarse` as released; `refined` as in the paper: refined with the poses of the
-                     first pass, and refined again with those of the second
+    variant:         `released`; `robust`, another refinement; `paper`: cues with variances and the
+                     whole deep band, a threshold by Otsu of two classes, its refinement (C.9)
+    offsets:         of the cue window, in time steps; None: the variant's
+    mask_for_stage2: `coarse`; or `refined`: with the poses of the first pass, and again with those
+                     of the second; None: refined in the paper, else coarse
     depth_source:    `pass1`; or `fused`: depth of the masked pass joins in where nothing moves
     """
 
     variant: Variant = 'released'
-    offsets: tuple[int, ...] = RELEASED_OFFSETS
-    mask_for_stage2: Literal['coarse', 'refined'] = 'coarse'
+    offsets: tuple[int, ...] | None = None
+    mask_for_stage2: Literal['coarse', 'refined'] | None = None
     depth_source: Literal['pass1', 'fused'] = 'pass1'
 
     def __post_init__(self) -> None:
         for name, known in (
             ('variant', tuple(REFINE)),
-            ('mask_for_stage2', ('coarse', 'refined')),
+            ('mask_for_stage2', (None, 'coarse', 'refined')),
             ('depth_source', ('pass1', 'fused')),
         ):
             if getattr(self, name) not in known:
-                raise ValueError(f'{name} {getattr(self, name)!r}; use one of {", ".join(known)}')
+                raise ValueError(f'{name} {getattr(self, name)!r}; use one of {known}')
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,15 +129,21 @@ def clip_motion(
     patches = network.encode(images[None], tables)
     trunk = network.config.trunk
     grid = (height // trunk.patch, width // trunk.patch)
-    cues = CueAccumulator(
-        cue_bands(trunk.depth), cue_windows(layout, settings.offsets), grid, 1 + trunk.registers
-    )
+    paper = settings.variant == 'paper'
+    offsets = settings.offsets
+    if offsets is None:
+        offsets = PAPER_OFFSETS if paper else RELEASED_OFFSETS
+    windows = cue_windows(layout, offsets)
+    cues = CueAccumulator(cue_bands(trunk.depth, paper), windows, grid, 1 + trunk.registers)
     features = network.trunk(patches, layout, tables, observe=cues)
     first = decode_cameras(network.cameras(features)[-1][0], height, width)
     depth, confidence = (x[0] for x in network.depth(features, tables))
     del features
-    dynamic = dynamic_map(cues.maps())
-    coarse = coarse_mask(dynamic, patches[0].unflatten(1, grid), height, width)
+    maps = cues.maps()
+    dynamic = dynamic_map(maps.with_variances() if paper else maps)
+    classes = (2,) if paper else CLASS_COUNTS
+    encoded = patches[0].unflatten(1, grid)
+    coarse = coarse_mask(dynamic, encoded, height, width, classes=classes)
 
     def refined(cameras: Cameras) -> torch.Tensor:
         clip = RefinementClip(
@@ -149,7 +157,8 @@ def clip_motion(
         )
         return REFINE[settings.variant](clip)
 
-    mask = coarse.mask if settings.mask_for_stage2 == 'coarse' else refined(first)
+    masking = settings.mask_for_stage2 or ('refined' if paper else 'coarse')
+    mask = refined(first) if masking == 'refined' else coarse.mask
     second = _masked_pass(network, patches, layout, tables, mask)
     encoding = network.cameras(second)[-1][0]
     poses = decode_cameras(encoding, height, width)
@@ -158,7 +167,7 @@ def clip_motion(
         other, trust = (x[0] for x in network.depth(second, tables))
         depth, confidence = fuse_depth(depth, confidence, other, trust, mask)
     cameras = Cameras(poses.camera_from_world, poses.world_from_camera, first.intrinsics)
-    return ClipMotion(depth, confidence, cameras, cues.maps(), dynamic, coarse, mask)
+    return ClipMotion(depth, confidence, cameras, maps, dynamic, coarse, mask)
 
 
 def _check(network: Network, images: torch.Tensor) -> None:

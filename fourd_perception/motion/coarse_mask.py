@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fourd_perception.motion.cues import per_frame_range
 from fourd_perception.motion.kmeans import kmeans
-from fourd_perception.motion.otsu import motion_threshold
+from fourd_perception.motion.otsu import CLASS_COUNTS, motion_threshold
 import torch
 import torch.nn.functional as F
 
@@ -52,9 +53,11 @@ def coarse_mask(
     height: int,
     width: int,
     clusters: int = FEATURE_CLUSTERS,
+    classes: Sequence[int] = CLASS_COUNTS,
 ) -> CoarseMask:
     """Mask of a clip from its dynamic map [S, h, w] and encoder features [S, h, w, C].
 
+    classes: numbers of classes that the threshold may split into
     One threshold for the whole clip. Frames without a cue (NaN) have an empty mask.
     """
     known = dynamic.isfinite().flatten(1).all(1)
@@ -66,7 +69,7 @@ def coarse_mask(
     saliency[known] = cluster_saliency(dynamic[known], labels[known])
     large = enlarge(saliency[known], height, width)
     try:
-        threshold = motion_threshold(large)
+        threshold = motion_threshold(large, classes)
     except ValueError:  # too few different values: nothing stands out
         return CoarseMask(mask, saliency, labels, float('nan'))
     mask[known] = large > threshold

@@ -15,7 +15,7 @@ by tokens of the two deviations cost time to speak of: three per frame, of the l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 import math
 
 import torch
@@ -44,10 +44,11 @@ class CueBands:
         return frozenset((*self.mean1, *self.mean2, *self.var1, self.shallow))
 
 
-def cue_bands(depth: int) -> CueBands:
+def cue_bands(depth: int, paper: bool = False) -> CueBands:
     """The published bands of a network of 24 pairs, carried over to `depth` pairs (C.11).
 
     Band [a, b] becomes floor(a depth / 24) .. max(that, ceil((b + 1) depth / 24) - 1).
+    paper: the deep deviation reads the whole deep band, as written, not two layers as released
     """
 
     def band(first: int, last: int) -> tuple[int, ...]:
@@ -55,7 +56,8 @@ def cue_bands(depth: int) -> CueBands:
         end = max(start, math.ceil((last + 1) * depth / PUBLISHED_DEPTH) - 1)
         return tuple(range(start, end + 1))
 
-    return CueBands(mean1=band(3, 7), mean2=band(17, 21), var1=band(18, 19), shallow=0)
+    deep = band(17, 21)
+    return CueBands(band(3, 7), mean2=deep, var1=deep if paper else band(18, 19), shallow=0)
 
 
 def masked_pairs(depth: int) -> int:
@@ -76,6 +78,10 @@ class CueMaps:
     def normalised(self) -> CueMaps:
         """Each map scaled to 0..1 in each frame, as published."""
         return CueMaps(*(per_frame_range(getattr(self, f.name)) for f in fields(self)))
+
+    def with_variances(self) -> CueMaps:
+        """The deviations squared: variances, as the paper has them."""
+        return replace(self, var1=self.var1.square(), var3=self.var3.square())
 
 
 def per_frame_range(maps: torch.Tensor) -> torch.Tensor:

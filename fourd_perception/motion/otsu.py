@@ -81,14 +81,15 @@ def class_score(values: torch.Tensor, thresholds: Sequence[float] | np.ndarray) 
     return float(means.var() / count**0.5)
 
 
-def motion_threshold(values: torch.Tensor) -> float:
+def motion_threshold(values: torch.Tensor, counts: Sequence[int] = CLASS_COUNTS) -> float:
     """The largest threshold of the split into 2, 3 or 4 classes whose class means spread most.
 
-    values: the saliency of a whole clip, any shape. ValueError when the values do not split into
-    4 classes, as when nothing differs.
+    values: the saliency of a whole clip, any shape
+    counts: of classes to choose from
+    ValueError when the values do not split into so many classes, as when nothing differs.
     """
     source = histogram(values)
-    splits = [multi_otsu(source, classes) for classes in CLASS_COUNTS]
+    splits = [multi_otsu(source, classes) for classes in counts]
     scores = np.nan_to_num([class_score(values, split) for split in splits], nan=-np.inf)
     return float(splits[int(np.argmax(scores))][-1])
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fourd_perception.model.cell_layout import CellLayout
 
 RELEASED_OFFSETS = (-6, -4, -2, 2, 4, 6)
+PAPER_OFFSETS = (-3, -2, -1, 1, 2, 3)  # without gaps; the paper does not say how far it reaches
 
 
 def cue_windows(

@@ -9,7 +9,15 @@ from fourd_perception.model.presets import PRESETS
 from fourd_perception.model.untrained import untrained_network
 from fourd_perception.motion import clip as clip_module
 from fourd_perception.motion.clip import clip_motion, ClipSettings, fuse_depth
-from fourd_perception.motion.coarse_mask import cluster_saliency, coarse_mask, CoarseMask
+from fourd_perception.motion.coarse_mask import (
+    cluster_saliency,
+    coarse_mask,
+    CoarseMask,
+    enlarge,
+)
+from fourd_perception.motion.cues import cue_bands, dynamic_map
+from fourd_perception.motion.otsu import histogram, multi_otsu
+from fourd_perception.motion.windows import PAPER_OFFSETS
 import pytest
 import torch
 
@@ -54,7 +62,7 @@ def test_equal_frames_hold_no_motion_that_crashes(network):
 @pytest.mark.parametrize('share', ['nothing', 'everything', 'three pixels'])
 @pytest.mark.parametrize('variant', ['released', 'paper', 'robust'])
 def test_any_coarse_mask_can_be_refined(network, monkeypatch, share, variant):
-    def fixed(dynamic, features, height, width):
+    def fixed(dynamic, features, height, width, classes):
         mask = torch.full((len(dynamic), height, width), share == 'everything')
         if share == 'three pixels':  # fewer than the 30 clusters of points
             mask[:, 20, 20:23] = True
@@ -80,7 +88,7 @@ def test_several_views_and_missing_cells(network):
 def test_the_options_do_what_they_say(network, monkeypatch):
     images = noise(5)
 
-    def fixed(dynamic, features, height, width):
+    def fixed(dynamic, features, height, width, classes):
         mask = torch.zeros(len(dynamic), height, width, dtype=torch.bool)
         mask[:, 10:30, 10:40] = True
         labels = torch.zeros_like(dynamic, dtype=torch.long)
@@ -158,3 +166,23 @@ def test_clips_that_cannot_be_read_are_refused_in_plain_words(network):
     for name in ('variant', 'mask_for_stage2', 'depth_source'):
         with pytest.raises(ValueError, match=f"{name} 'nothing'; use one of"):
             ClipSettings(**{name: 'nothing'})
+
+
+def test_the_paper_differs_from_the_release_in_all_that_it_writes(network):
+    images = noise(8)
+    paper = clip_motion(network, images, settings=ClipSettings('paper'))
+    released = clip_motion(network, images, settings=ClipSettings(offsets=PAPER_OFFSETS))
+    depth = network.config.trunk.depth
+    assert cue_bands(24, paper=True).var1 == (17, 18, 19, 20, 21)
+    assert cue_bands(depth, paper=True).var1 != cue_bands(depth).var1
+    assert not torch.equal(paper.cues.var1, released.cues.var1)
+    assert torch.equal(paper.cues.var3, released.cues.var3)
+    squared = replace(paper.cues, var1=paper.cues.var1**2, var3=paper.cues.var3**2)
+    torch.testing.assert_close(paper.dynamic, dynamic_map(squared))
+    two = multi_otsu(histogram(enlarge(paper.coarse.saliency, HEIGHT, WIDTH)), 2)
+    assert paper.coarse.threshold == pytest.approx(two[0])
+    again = ClipSettings('paper', PAPER_OFFSETS, mask_for_stage2='refined')
+    assert torch.equal(paper.mask, clip_motion(network, images, settings=again).mask)
+    once = ClipSettings('paper', mask_for_stage2='coarse')
+    poses = clip_motion(network, images, settings=once).cameras.world_from_camera
+    assert not torch.equal(paper.cameras.world_from_camera, poses)

@@ -87,7 +87,7 @@ def no_dilation(patch):
 def first_of_the_thresholds(patch):
     true = parity_motion.multi_otsu
 
-    def first(values):
+    def first(values, classes=()):
         return float(true(parity_motion.histogram(values), 4)[0])
 
     patch.setattr(coarse_mask, 'motion_threshold', first)
