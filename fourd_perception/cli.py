@@ -7,7 +7,7 @@ libraries of another.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 import signal
@@ -16,8 +16,17 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import fourd_perception
-
-DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+from fourd_perception.cli_networks import add_network_verbs
+from fourd_perception.cli_verb import (
+    BAD_INPUT,
+    count,
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    number,
+    positive,
+    verb,
+)
 
 DESCRIPTION = """\
 Cameras in, a metric 4-D scene out.
@@ -172,27 +181,18 @@ def _parser() -> argparse.ArgumentParser:
     _add_make_bag(verbs)
     _add_replay(verbs)
     _add_evaluate(verbs)
-    return parser
-
-
-def _verb(verbs: Any, name: str, summary: str, text: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = verbs.add_parser(
-        name,
-        help=summary,
-        description=text,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    add_network_verbs(verbs)
     return parser
 
 
 def _add_synth(verbs: Any) -> None:
-    parser = _verb(verbs, 'synth', 'write a procedural recording with ground truth', SYNTH)
+    parser = verb(verbs, 'synth', 'write a procedural recording with ground truth', SYNTH)
     add = parser.add_argument
     add('out', type=Path, metavar='OUT', help='new rosbag2 folder')
     add('--kind', choices=('room', 'street'), default='room', help='what is seen (room)')
     add('--cameras', type=int, default=4, metavar='N', help='1 to 8 cameras (4)')
-    add('--seconds', type=_positive, default=4.0, metavar='S', help='length (4)')
-    add('--rate', type=_positive, default=10.0, metavar='HZ', help='images per second (10)')
+    add('--seconds', type=positive, default=4.0, metavar='S', help='length (4)')
+    add('--rate', type=positive, default=10.0, metavar='HZ', help='images per second (10)')
     add('--seed', type=int, default=0, metavar='N', help='another scene for every number (0)')
     add(
         '--wheel-odometry',
@@ -203,7 +203,7 @@ def _add_synth(verbs: Any) -> None:
 
 
 def _add_make_bag(verbs: Any) -> None:
-    parser = _verb(verbs, 'make-bag', 'videos and their calibration to a recording', MAKE_BAG)
+    parser = verb(verbs, 'make-bag', 'videos and their calibration to a recording', MAKE_BAG)
     add = parser.add_argument
     add('rig', type=Path, metavar='RIG', help='YAML file of the rig')
     add('out', type=Path, metavar='OUT', help='new rosbag2 folder')
@@ -214,18 +214,23 @@ def _add_make_bag(verbs: Any) -> None:
         help='longer side of the rectified images (as recorded)',
     )
     add('--every', type=int, default=1, metavar='N', help='take every N-th frame (1)')
-    add('--seconds', type=_positive, metavar='S', help='take so much of the videos (all)')
+    add('--seconds', type=positive, metavar='S', help='take so much of the videos (all)')
     add('--rate', type=_rate_of_video, metavar='HZ', help="frames per second (the videos' own)")
     add('--frame', default='lab', help='TF frame that the cameras stand in (lab)')
     parser.set_defaults(run=make_bag)
 
 
 def _add_replay(verbs: Any) -> None:
-    parser = _verb(verbs, 'replay', 'a recording through the real node, over DDS', REPLAY)
+    parser = verb(verbs, 'replay', 'a recording through the real node, over DDS', REPLAY)
     add = parser.add_argument
     add('bag', type=Path, metavar='BAG', help='rosbag2 folder or .mcap file')
     add('--out', type=Path, required=True, metavar='DIR', help='where the results go')
-    add('--weights', metavar='W', help='untrained:<seed>, or truth:<folder written by synth>')
+    add(
+        '--weights',
+        metavar='W',
+        help='untrained:<seed>, truth:<folder written by synth>, a file, or a name of '
+        '`weights list`',
+    )
     add(
         '--rate',
         type=_rate_or_auto,
@@ -234,7 +239,7 @@ def _add_replay(verbs: Any) -> None:
         help='seconds of the recording per second (1.0), or auto: so slowly, as it goes, that 20 '
         'slices or more are inferred, else once more and slower, else it fails',
     )
-    add('--loop', type=_count, default=1, metavar='N', help='passes; the clock jumps back (1)')
+    add('--loop', type=count, default=1, metavar='N', help='passes; the clock jumps back (1)')
     add('--params', type=Path, metavar='FILE', help='ROS parameter file for the node')
     add(
         '-p',
@@ -256,38 +261,19 @@ def _add_replay(verbs: Any) -> None:
 def _add_evaluate(verbs: Any) -> None:
     parser = verbs.add_parser('evaluate', help='score and picture results')
     kinds = parser.add_subparsers(title='what to evaluate', required=True, metavar='KIND')
-    replays = _verb(kinds, 'replay', 'outputs that `replay` recorded', EVALUATE)
+    replays = verb(kinds, 'replay', 'outputs that `replay` recorded', EVALUATE)
     add = replays.add_argument
     add('runs', type=Path, nargs='+', metavar='RUN', help='folder given to replay as --out')
     add('--out', type=Path, metavar='DIR', help='where report.md goes (beside the first run)')
     replays.set_defaults(run=evaluate_replay)
 
 
-def _positive(text: str) -> float:
-    return _number(text, float, 'a number above 0')
-
-
-def _count(text: str) -> int:
-    return _number(text, int, 'a whole number above 0')
-
-
 def _rate_or_auto(text: str) -> float | None:
-    return None if text == 'auto' else _number(text, float, 'auto or a number above 0')
+    return None if text == 'auto' else number(text, float, 'auto or a number above 0')
 
 
 def _rate_of_video(text: str) -> Fraction:
-    return _number(text, Fraction, 'a number above 0').limit_denominator(1001)
-
-
-def _number(text: str, kind: Callable[[str], Any], wanted: str) -> Any:
-    """A finite number above 0 from the command line; else argparse says what is wanted."""
-    try:
-        value = kind(text)
-    except ValueError:
-        value = 0
-    if not 0 < value < float('inf'):
-        raise argparse.ArgumentTypeError(f'{text!r} is not {wanted}')
-    return value
+    return number(text, Fraction, 'a number above 0').limit_denominator(1001)
 
 
 if __name__ == '__main__':

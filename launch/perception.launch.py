@@ -20,7 +20,11 @@ ARGUMENTS = {
         'Names of the cameras, separated by commas, such as front,left,right. Each is read from '
         '<camera>/image_rect and <camera>/camera_info; see image_topic in the parameter file.',
     ),
-    'weights': ('', 'Weights of the network: untrained:<seed> or truth:<synthetic recording>.'),
+    'weights': (
+        '',
+        'Weights of the network: untrained:<seed>, truth:<synthetic recording>, a file, or a name '
+        'of `fourd-perception weights list`.',
+    ),
     'output_prefix': (
         '',
         'Put before every output topic, such as fourd/, where another node publishes those.',

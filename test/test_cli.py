@@ -28,7 +28,17 @@ def complaint(*arguments: object) -> str:
 
 
 @pytest.mark.parametrize(
-    'verb', [(), ('synth',), ('make-bag',), ('replay',), ('evaluate', 'replay')]
+    'verb',
+    [
+        (),
+        ('synth',),
+        ('make-bag',),
+        ('replay',),
+        ('evaluate', 'replay'),
+        ('parity',),
+        ('weights', 'fetch'),
+        ('weights', 'convert'),
+    ],
 )
 def test_every_verb_has_help(verb):
     done = fourd(*verb, '--help')

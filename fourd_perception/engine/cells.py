@@ -15,6 +15,10 @@ from fourd_perception.model.prediction import GridTensors
 import numpy as np
 import torch
 
+# The newest column is what goes out; the one before it is where the window before ended, whose
+# depths carry the scale on, and where the forward flow begins.
+DENSE_COLUMNS = 2
+
 
 def resize_image(image: np.ndarray, size: Size) -> np.ndarray:
     """The image uint8 [h, w, 3] at another (width, height).
@@ -91,6 +95,7 @@ class CellStore:
             cameras=grid.cameras,
             stamps=grid.stamps,
             reference=grid.reference,
+            dense_columns=DENSE_COLUMNS,
         )
 
     def _layout(self, camera: CameraModel | None) -> Layout | None:

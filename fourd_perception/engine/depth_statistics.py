@@ -25,7 +25,8 @@ def depth_ratio(
     """Median ratio before / now of the same N cells [N, h, w], and its relative spread.
 
     Looks at the more confident half of each cell. Errors within a cell go together, so the
-    spread of the pixels counts once per cell. None without a common valid pixel.
+    spread of the pixels counts once per cell that has depth in both. None without a common valid
+    pixel.
     """
     middle = confidence.flatten(1).median(dim=1).values[:, None, None]
     logarithm = torch.where(confidence >= middle, before / now, math.nan).log()
@@ -33,4 +34,5 @@ def depth_ratio(
     if not torch.isfinite(median):
         return None
     deviation = 1.4826 * float((logarithm - median).abs().nanmedian())
-    return math.exp(float(median)), deviation / math.sqrt(len(now))
+    cells = int(logarithm.isfinite().flatten(1).any(dim=1).sum())
+    return math.exp(float(median)), deviation / math.sqrt(cells)

@@ -42,6 +42,34 @@ def check_grid(grid: GridTensors, patch: int) -> None:
     _check_finite(grid)
 
 
+def check_images(images: torch.Tensor, size: tuple[int, int], weight: torch.Tensor) -> None:
+    """Raise ValueError unless images [B, S, 3, H, W] fit tables of `size` (H, W) and the weights.
+
+    Costs no synchronisation with the device, and so does not look at the pixels.
+    """
+    shape = list(images.shape)
+    if len(shape) != 5 or shape[2] != 3 or not images.is_floating_point() or not shape[1]:
+        raise ValueError(
+            f'the images are {images.dtype} {shape}; a network reads floating point '
+            '[B, S, 3, H, W], RGB in 0..1, of one frame or more'
+        )
+    if (shape[3], shape[4]) != size:
+        raise ValueError(
+            f'the images are {shape[4]}x{shape[3]} pixels, the tables were made for '
+            f'{size[1]}x{size[0]}; make tables of that size'
+        )
+    if images.device != weight.device:
+        raise ValueError(
+            f'the images lie on {images.device}, the weights on {weight.device}; move the images'
+        )
+    # Only then does it matter; some devices, such as meta, know no autocast.
+    if images.dtype != weight.dtype and not torch.is_autocast_enabled(images.device.type):
+        raise ValueError(
+            f'the images are {images.dtype}, the weights {weight.dtype}; convert the images, or '
+            'run under autocast'
+        )
+
+
 def _multiple(pixels: int, patch: int) -> int:
     return max(patch, round(pixels / patch) * patch)
 

@@ -23,6 +23,8 @@ class GridTensors:
     cameras:    names of the views
     stamps:     int64 [V, T] (numpy), nanoseconds, -1 where missing
     reference:  (view, time) of the reference cell; always present
+    dense_columns: how many of the newest columns need maps (depth, points, mask); those of the
+                older ones may then be NaN. None: all
     """
 
     images: torch.Tensor
@@ -33,6 +35,7 @@ class GridTensors:
     cameras: tuple[str, ...]
     stamps: np.ndarray
     reference: tuple[int, int]
+    dense_columns: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +43,8 @@ class Prediction:
     """A network's answer for every cell, in the network's own gauge.
 
     The world is the reference cell's camera of this window, the scale arbitrary, both new in
-    every window. Missing cells are NaN in every field.
+    every window. Missing cells are NaN in every field. Columns before `dense_columns` may have no
+    maps: there depth, its confidence, points and mask may be NaN.
 
     depth:             float32 [V, T, H, W], along the optical axis (z), > 0
     depth_confidence:  float32 [V, T, H, W], >= 1
@@ -70,19 +74,23 @@ class PredictorInfo:
     name:     for example `untrained:0` or `truth:out/demo/recording`
     patch:    network sizes are multiples of it, pixels
     licence:  of the weights (SPDX id or plain words)
+    sha256:   of the file of the weights; empty where there is none
     notice:   words that every output must carry, such as that the weights are untrained; empty
               when there is nothing to warn of
     parameters: number of parameters
     has_mask, has_flow: whether `mask_logits` and the flows are ever given
+    mask_source: where the masks come from, in a few words; empty without masks
     """
 
     name: str
     patch: int
     licence: str
     notice: str = ''
+    sha256: str = ''
     parameters: int = 0
     has_mask: bool = True
     has_flow: bool = True
+    mask_source: str = ''
 
 
 class Predictor(Protocol):

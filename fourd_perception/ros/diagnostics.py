@@ -231,7 +231,9 @@ def _weights(pipeline: Pipeline) -> Status:
     values = {
         'weights': info.name,
         'licence': info.licence,
+        'sha256': info.sha256 or 'no file',
         'parameters': info.parameters,
+        'masks': info.mask_source or 'none',
         'device': pipeline.device,
     }
     return Status('weights', WARN if info.notice else OK, info.notice or info.name, values)

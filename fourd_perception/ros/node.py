@@ -143,8 +143,8 @@ class PerceptionNode(LifecycleNode):
         self._pipeline = Pipeline(self, settings)
         info = self._pipeline.predictor.info
         self.get_logger().info(
-            f'weights {info.name} ({info.parameters} parameters, licence {info.licence}) on '
-            f'{self._pipeline.device}'
+            f'weights {info.name} ({info.parameters} parameters, licence {info.licence}'
+            f'{info.sha256 and f", SHA-256 {info.sha256}"}) on {self._pipeline.device}'
         )
         if info.notice:
             self.get_logger().warning(info.notice)

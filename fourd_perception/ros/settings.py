@@ -72,7 +72,19 @@ class Settings:
         'poses are those of TF, and no TF is broadcast; empty for a moving rig',
     )
     weights: str = knob(
-        'weights', 'untrained:0', 'untrained:<seed>, or truth:<synthetic recording>'
+        'weights',
+        'untrained:0',
+        'untrained:<seed> or untrained:<preset>:<seed>; truth:<synthetic recording>; a '
+        '.safetensors or .pt file; or a name of `fourd-perception weights list` that has been '
+        'fetched',
+    )
+    masks: str = knob(
+        'masks',
+        'auto',
+        'where masks come from: the mask head of the weights, motion cues in their attention '
+        '(no training needed), both (dynamic where either says so), or auto: the head if the '
+        'weights have one, else motion cues',
+        choices=('auto', 'head', 'motion_cues', 'both'),
     )
     device: str = knob('device', 'auto', 'auto (a GPU if there is one), cpu, or cuda:<number>')
     cpu_threads: int = knob(

@@ -41,7 +41,7 @@ def ready_predictor(settings: Settings, device: str) -> Predictor:
 
     Raises ValueError or FileNotFoundError with the remedy.
     """
-    predictor = load_predictor(settings.weights, device)
+    predictor = load_predictor(settings.weights, device, masks=settings.masks)
     # The truth of a recording knows no blank images, and has nothing to warm.
     if predictor.info.parameters:
         predictor.predict(_blank(settings, predictor.info.patch, device))

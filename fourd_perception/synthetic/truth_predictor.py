@@ -69,7 +69,9 @@ class TruthPredictor:
         self._recording = recording
         self._seed = seed
         self._cells: dict[_Key, _Cell] = {}
-        self.info = PredictorInfo(name=f'truth:{recording.name}', patch=14, licence='Apache-2.0')
+        self.info = PredictorInfo(
+            name=f'truth:{recording.name}', patch=14, licence='Apache-2.0', mask_source='truth'
+        )
 
     @staticmethod
     def open(directory: str | Path) -> TruthPredictor:

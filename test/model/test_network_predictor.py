@@ -1,26 +1,36 @@
-"""The small network keeps every convention of `Prediction`, whatever cells are missing."""
+"""The predictor keeps every convention of `Prediction`, whatever cells are missing or known."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from fourd_perception.geometry.pixel_map import PixelMap
+from fourd_perception.model.heads.flow import FlowConfig
+from fourd_perception.model.network_predictor import NetworkPredictor
 from fourd_perception.model.prediction import GridTensors, Prediction
-from fourd_perception.model.tiny import TinyPredictor
+from fourd_perception.model.presets import PRESETS
+from fourd_perception.model.untrained import untrained_network
 import numpy as np
 import pytest
 import torch
 
+TINY = PRESETS['tiny']
+WITH_FLOW = replace(TINY, flow=FlowConfig(levels=1, radius=2, updates=1, width=8))
 ALL_CELLS = [[1, 1, 1], [1, 1, 1], [1, 1, 1]]
 WITH_HOLES = [[1, 0, 1], [1, 1, 1], [0, 1, 1]]
+SECOND = 1_000_000_000
+START = 1_700_000_000_123_456_789
 
 
-def make_grid(present, reference=(0, 0), height=28, width=42, seed=0) -> GridTensors:
+def make_grid(present, reference=(0, 0), height=28, width=42, first=0) -> GridTensors:
+    """A window whose column t shows instant first + t: equal instants show equal images."""
     present = np.array(present, bool)
     views, times = present.shape
-    generator = torch.Generator().manual_seed(seed)
-    images = torch.rand(views, times, 3, height, width, generator=generator)
-    images[torch.from_numpy(~present)] = 0.0
+    stamps = START + SECOND * (first + np.arange(times)) + np.zeros((views, 1), np.int64)
+    images = torch.zeros(views, times, 3, height, width)
+    for v, t in np.argwhere(present):
+        generator = torch.Generator().manual_seed(100 * (first + int(t)) + int(v))
+        images[v, t] = torch.rand(3, height, width, generator=generator)
     return GridTensors(
         images=images,
         present=present,
@@ -28,7 +38,7 @@ def make_grid(present, reference=(0, 0), height=28, width=42, seed=0) -> GridTen
         intrinsics=np.full((views, 3, 3), np.nan),
         pixel_maps=(PixelMap(),) * views,
         cameras=tuple(f'camera_{v}' for v in range(views)),
-        stamps=np.where(present, 1_700_000_000_123_456_789, -1),
+        stamps=np.where(present, stamps, -1),
         reference=reference,
     )
 
@@ -39,6 +49,7 @@ def part(grid: GridTensors, views, times, reference=None) -> GridTensors:
         grid,
         images=grid.images[views][:, times],
         present=grid.present[views][:, times],
+        stamps=grid.stamps[views][:, times],
         reference=reference or grid.reference,
     )
 
@@ -48,17 +59,32 @@ def fields(prediction: Prediction) -> dict[str, np.ndarray]:
     return {k: np.asarray(v) for k, v in vars(prediction).items() if v is not None}
 
 
+def new(config=TINY, seed=0, **options) -> NetworkPredictor:
+    return NetworkPredictor(untrained_network(config, seed), 'test', 'none', **options)
+
+
 @pytest.fixture(scope='module')
-def predictor() -> TinyPredictor:
-    return TinyPredictor(0)
+def predictor() -> NetworkPredictor:
+    return new(WITH_FLOW)
 
 
-def test_info_counts_about_a_million_parameters_and_warns(predictor):
-    assert predictor.info.name == 'untrained:0'
-    assert 0.7e6 < predictor.info.parameters < 1.5e6
-    assert predictor.info.patch == 14
-    assert 'UNTRAINED' in predictor.info.notice
-    assert predictor.info.has_mask and predictor.info.has_flow
+def test_tiny_has_about_a_million_parameters():
+    info = new().info
+    assert 0.7e6 < info.parameters < 1.5e6
+    assert info.patch == 14
+
+
+def test_info_says_what_the_weights_give():
+    assert new().info.has_mask and new().info.has_flow
+    bare = new(replace(TINY, mask=None, flow=None))
+    assert not bare.info.has_mask and not bare.info.has_flow
+    prediction = bare.predict(make_grid(ALL_CELLS))
+    assert prediction.mask_logits is None and prediction.flow_forward is None
+
+
+def test_a_network_without_depth_cannot_serve():
+    with pytest.raises(ValueError, match='test: without cameras or depth'):
+        new(replace(TINY, depth=None))
 
 
 @pytest.mark.parametrize('size', [(14, 14), (126, 168), (42, 28)])
@@ -87,6 +113,17 @@ def test_present_cells_are_finite_and_missing_ones_nan(predictor):
     assert (given['depth_confidence'][present] >= 1).all()
 
 
+def test_maps_of_old_columns_can_be_left_out_and_cameras_stay(predictor):
+    grid = make_grid(WITH_HOLES)
+    whole = fields(predictor.predict(grid))
+    newest = fields(predictor.predict(replace(grid, dense_columns=1)))
+    for name in ('depth', 'depth_confidence', 'mask_logits'):
+        assert np.isnan(newest[name][:, :2]).all()
+        np.testing.assert_allclose(newest[name][:, 2], whole[name][:, 2], rtol=1e-6, atol=1e-6)
+    for name in ('world_from_camera', 'intrinsics', 'flow_forward', 'flow_backward'):
+        np.testing.assert_array_equal(newest[name], whole[name])
+
+
 def test_flow_is_known_exactly_where_the_neighbour_in_time_is_present(predictor):
     present = np.array(WITH_HOLES, bool)
     given = fields(predictor.predict(make_grid(WITH_HOLES)))
@@ -98,9 +135,22 @@ def test_flow_is_known_exactly_where_the_neighbour_in_time_is_present(predictor)
                 assert np.isfinite(flow).all() if known else np.isnan(flow).all()
 
 
+def test_flow_goes_the_way_the_picture_goes(predictor):
+    """The flow module follows its fixed descriptor before any training."""
+    wide = torch.rand(3, 56, 96, generator=torch.Generator().manual_seed(3))
+    wide = torch.nn.functional.avg_pool2d(wide, 5, 1, 2)
+    images = torch.stack([wide[None, :, :, 4:88], wide[None, :, :, :84]], dim=1)
+    grid = replace(make_grid([[1, 1]], height=56, width=84), images=images)
+    prediction = predictor.predict(grid)
+    middle = (slice(16, 40), slice(20, 64))
+    assert abs(prediction.flow_forward[0, 0, 0][middle].median() - 4) < 1
+    assert abs(prediction.flow_backward[0, 1, 0][middle].median() + 4) < 1
+
+
 @pytest.mark.parametrize('present', [[[1], [1]], [[1, 0], [1, 0]]])
 def test_one_instant_has_no_mask(predictor, present):
-    assert predictor.predict(make_grid(present)).mask_logits.isnan().all()
+    mask = predictor.predict(make_grid(present)).mask_logits
+    assert mask.shape == (2, len(present[0]), 28, 42) and mask.isnan().all()
 
 
 @pytest.mark.parametrize('reference', [(0, 0), (1, 1), (2, 2)])
@@ -114,11 +164,30 @@ def test_the_world_is_the_camera_of_the_reference_cell(predictor, reference):
     assert np.array_equal(known[:, 3], np.tile([0.0, 0.0, 0.0, 1.0], (len(known), 1)))
 
 
-def test_intrinsics_are_a_pinhole_in_the_middle_of_the_image(predictor):
-    intrinsics = predictor.predict(make_grid(ALL_CELLS, height=28, width=42)).intrinsics
-    assert (intrinsics[..., 0, 0] > 0).all()
-    assert np.array_equal(intrinsics[..., 0, 0], intrinsics[..., 1, 1])
-    assert (intrinsics[..., 0, 2] == 20.5).all() and (intrinsics[..., 1, 2] == 13.5).all()
+def test_poses_are_camera_from_world_encodings_turned_round():
+    network = untrained_network(TINY, 0)
+    encodings = torch.zeros(1, 2, 9)
+    encodings[0, :, 6:] = torch.tensor([1.0, 0.5, 0.7])
+    encodings[0, 1, :3] = torch.tensor([1.0, 2.0, 3.0])
+    encodings[0, 1, 3:7] = torch.tensor([0.0, 0.0, 1.0, 1.0])  # a quarter turn about z, norm 2**.5
+    network.spatial_head.forward = lambda tokens: [encodings]
+    prediction = NetworkPredictor(network, 'test', 'none').predict(make_grid([[1, 1]]))
+    # p_camera = R p_world + t, so the camera stands at -R^T t.
+    expected = [[0, 1, 0, -2], [-1, 0, 0, 1], [0, 0, 1, -3], [0, 0, 0, 1]]
+    np.testing.assert_allclose(prediction.world_from_camera[0, 1], expected, atol=1e-7)
+    # Half of 42 pixels subtends half of 0.7 radians, and the middle of 0..41 is 20.5.
+    focal = 21 / np.tan(0.35), 14 / np.tan(0.25)
+    matrix = [[focal[0], 0, 20.5], [0, focal[1], 13.5], [0, 0, 1]]
+    np.testing.assert_allclose(prediction.intrinsics[0, 1], matrix, rtol=1e-6)
+
+
+def test_a_field_of_view_that_no_camera_has_still_gives_one():
+    network = untrained_network(TINY, 0)
+    network.spatial_head.forward = lambda tokens: [
+        torch.tensor([[[0, 0, 0, 0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 0, 1, 4, 4]]]).float()
+    ]
+    intrinsics = NetworkPredictor(network, 'test', 'none').predict(make_grid([[1, 1]])).intrinsics
+    assert np.isfinite(intrinsics).all() and (intrinsics[..., 0, 0] > 0).all()
 
 
 def test_what_lies_in_a_missing_cell_changes_nothing(predictor):
@@ -160,21 +229,12 @@ def test_a_present_cell_changes_every_other(predictor):
         assert change > 1e-4
 
 
-def test_equal_images_in_different_cells_are_told_apart(predictor):
+def test_the_reference_cell_is_told_apart_from_others_of_equal_pixels(predictor):
+    """Nothing else marks a cell: identifiers do not attend."""
     grid = make_grid(np.ones((2, 2)))
     same = grid.images[:1, :1].expand(2, 2, -1, -1, -1)
-    depth = predictor.predict(replace(grid, images=same)).depth.flatten(0, 1)
-    for first in range(4):
-        for second in range(first):
-            assert (depth[first] - depth[second]).abs().max() > 1e-4
-
-
-def test_equal_patches_of_an_image_are_told_apart(predictor):
-    grid = make_grid([[1]], height=98, width=98)
-    grey = torch.full_like(grid.images, 0.5)
-    centres = predictor.predict(replace(grid, images=grey)).depth[0, 0, 35:70:14, 35:70:14]
-    assert centres.diff(dim=0).abs().min() > 1e-4
-    assert centres.diff(dim=1).abs().min() > 1e-4
+    depth = predictor.predict(replace(grid, images=same)).depth
+    assert (depth[0, 0] - depth[0, 1]).abs().max() > 1e-4
 
 
 def test_the_seed_decides_the_weights_and_nothing_else_does(predictor):
@@ -182,10 +242,17 @@ def test_the_seed_decides_the_weights_and_nothing_else_does(predictor):
     expected = predictor.predict(grid).depth
     torch.manual_seed(123)
     state = torch.get_rng_state()
-    again = TinyPredictor(0)
+    again = new(WITH_FLOW)
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(again.predict(grid).depth, expected)
-    assert not torch.equal(TinyPredictor(1).predict(grid).depth, expected)
+    assert not torch.equal(new(WITH_FLOW, 1).predict(grid).depth, expected)
+
+
+def test_untrained_maps_vary_and_are_of_this_world(predictor):
+    given = fields(predictor.predict(make_grid(np.ones((2, 2)), height=70, width=70)))
+    for name in ('depth', 'depth_confidence', 'mask_logits'):
+        assert given[name].std() > 0.01, name
+    assert given['depth'].max() < 1e3 * given['depth'].min()
 
 
 @pytest.mark.parametrize(
@@ -212,3 +279,17 @@ def test_a_pixel_that_is_not_finite_is_named_by_its_cell(predictor):
     grid.images[1, 0, 2, 5, 6] = np.nan
     with pytest.raises(ValueError, match='1 of 4 images .* view 1, time 0'):
         predictor.predict(grid)
+
+
+def test_a_full_device_is_said_in_plain_words_and_the_next_window_is_read(monkeypatch):
+    ours = new()
+    grid = make_grid(np.ones((2, 2)))
+    with monkeypatch.context() as patch:
+
+        def full(*_):
+            raise torch.cuda.OutOfMemoryError('CUDA out of memory')
+
+        patch.setattr(ours._network, 'trunk', full)
+        with pytest.raises(MemoryError, match='cpu .* 2 cameras x 2 instants of 42x28: lower'):
+            ours.predict(grid)
+    assert ours.predict(grid).depth.isfinite().all()

@@ -1,0 +1,1 @@
+"""Numbers of the reference implementations, reproduced: fixture folders in, errors out."""

@@ -1,0 +1,1 @@
+"""What is read out of the trunk: cameras, dense maps, tracks, masks, flow."""

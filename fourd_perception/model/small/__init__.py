@@ -1,0 +1,1 @@
+"""`fourd-small`: the small network of this package, reference-free and fit for streaming."""

@@ -1,0 +1,183 @@
+"""The predictor around `fourd-small`: grids in, answers by the conventions of `prediction`."""
+
+from __future__ import annotations
+
+from fourd_perception.geometry.poses import invert, nearest_rotation
+from fourd_perception.model.grid_cells import GridCells
+from fourd_perception.model.grid_predictor import GridPredictor
+from fourd_perception.model.heads.flow import occluded
+from fourd_perception.model.heads.residual_motion import OtherFrame
+from fourd_perception.model.known_cells import Pair
+from fourd_perception.model.precision import default_precision, placed
+from fourd_perception.model.prediction import Prediction, PredictorInfo
+from fourd_perception.model.small.camera import compose, used_intrinsics
+from fourd_perception.model.small.config import PATCH
+from fourd_perception.model.small.decoder import DecodedCells
+from fourd_perception.model.small.network import (
+    FourdSmall,
+    FrameFeatures,
+    Identifiers,
+    SmallTables,
+    TrunkFeatures,
+)
+import numpy as np
+import torch
+
+NANOSECONDS = 1e-9
+
+
+class SmallPredictor(GridPredictor):
+    """Reads grids with a `FourdSmall`, which is told calibration, stamps and cameras as well."""
+
+    def __init__(
+        self,
+        network: FourdSmall,
+        name: str,
+        licence: str,
+        notice: str = '',
+        sha256: str = '',
+        device: str | torch.device = 'cpu',
+        precision: str | None = None,
+    ) -> None:
+        """Take over `network` and put it on `device`.
+
+        name, licence, notice, sha256: see `PredictorInfo`
+        precision: `fp32`, or `bf16` for encoder and trunk; None: what suits the device
+        """
+        device = torch.device(device)
+        precision = precision or default_precision(device)
+        info = PredictorInfo(
+            name=name,
+            patch=PATCH,
+            licence=licence,
+            notice=notice,
+            sha256=sha256,
+            parameters=sum(p.numel() for p in network.parameters()),
+            has_flow=network.flow_module is not None,
+            mask_source='mask head',
+        )
+        self._network = placed(network, device, precision)
+        super().__init__(info, network.flow_module, device)
+        self._autocast = precision == 'bf16'
+        self._tables: SmallTables | None = None
+
+    def _read(self, cells: GridCells, images: torch.Tensor) -> Prediction:
+        height, width = images.shape[2:]
+        network, tables = self._network, self._tables_of(height, width)
+        identifiers, plan = self._identifiers(cells), network.plan(cells.layout)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
+            tokens, eighth, quarter = self._known.features(
+                cells.keys, images, lambda new: _parts(network.encode(new[None], tables))
+            )
+            features = network.trunk(tokens[None], plan, tables, identifiers)
+        features = TrunkFeatures(features.patches.float(), features.cameras.float())
+        cameras = network.cameras(features, plan, identifiers)
+        poses = _world_from_camera(compose(cameras, plan)[0], cells.layout.reference)
+        used = used_intrinsics(identifiers.intrinsics, cameras.field_of_view, height, width)[0]
+        # Masks of the wanted cells look at the depth of the ones before them.
+        around = FrameFeatures(
+            *(part[None, cells.around].float() for part in (tokens, eighth, quarter))
+        )
+        decoded = network.decode(features, around, cells.around)
+        flows = self._flows(cells, images)
+        wanted = cells.dense.start - cells.around.start
+        forward, backward = self._flow_maps(cells, images, flows)
+        return Prediction(
+            depth=cells.maps(decoded.log_depth[0, wanted:].exp(), cells.dense),
+            # The reciprocal of the expected error, so that 1 - 1 / confidence = 1 / (1 + error).
+            depth_confidence=cells.maps(
+                1 + decoded.log_sigma[0, wanted:].neg().exp(), cells.dense
+            ),
+            world_from_camera=cells.numbers(poses),
+            intrinsics=cells.numbers(used.double().cpu().numpy()),
+            mask_logits=self._mask(cells, decoded, used, poses, flows),
+            flow_forward=forward,
+            flow_backward=backward,
+        )
+
+    def _identifiers(self, cells: GridCells) -> Identifiers:
+        stamps = np.array([stamp for _, stamp in cells.keys])
+        seconds = NANOSECONDS * (stamps - stamps.min()).astype(float)
+        return Identifiers(
+            torch.from_numpy(cells.intrinsics())[None].to(self._device, torch.float32),
+            self._network.camera_identities(cells.layout),
+            torch.from_numpy(seconds)[None].to(self._device),
+        )
+
+    def _mask(
+        self,
+        cells: GridCells,
+        decoded: DecodedCells,
+        intrinsics: torch.Tensor,
+        poses: np.ndarray,
+        flows: list[Pair],
+    ) -> torch.Tensor:
+        depth = decoded.log_depth[0].exp()
+        if len(cells.layout.instants) < 2:  # what moves shows between two instants
+            return cells.maps(depth[:0], slice(0, 0))
+        others = [
+            _other_frame(cells, depth, intrinsics, poses, flows, later) for later in (True, False)
+        ]
+        wanted = cells.dense.start - cells.around.start
+        logits = self._network.mask_head(
+            decoded.features[0, wanted:], depth[wanted:], intrinsics[cells.dense], others
+        )
+        return cells.maps(logits, cells.dense)
+
+    def _tables_of(self, height: int, width: int) -> SmallTables:
+        if self._tables is None or (self._tables.height, self._tables.width) != (height, width):
+            self._tables = self._network.tables(height, width)
+        return self._tables
+
+
+def _parts(frames: FrameFeatures) -> tuple[torch.Tensor, ...]:
+    return frames.tokens[0], frames.eighth[0], frames.quarter[0]
+
+
+def _world_from_camera(poses: torch.Tensor, reference: int) -> np.ndarray:
+    """Poses float64 [S, 4, 4] in the camera of the reference cell, rigid to the last digits."""
+    any_from_camera = poses.double().cpu().numpy()
+    any_from_camera[:, :3, :3] = nearest_rotation(any_from_camera[:, :3, :3])
+    world_from_camera = invert(any_from_camera[reference]) @ any_from_camera
+    world_from_camera[reference] = np.eye(4)
+    return world_from_camera
+
+
+def _other_frame(
+    cells: GridCells,
+    depth: torch.Tensor,
+    intrinsics: torch.Tensor,
+    poses: np.ndarray,
+    flows: list[Pair],
+    later: bool,
+) -> OtherFrame | None:
+    """What the mask head is told of the frame after (or before) each of the wanted cells.
+
+    depth: [n, H, W] of `cells.around`; intrinsics [S, 3, 3] and poses [S, 4, 4] of all cells.
+    None where no wanted cell has such a frame, or nothing is known of the flow to it.
+    """
+    first, (height, width) = cells.dense.start, depth.shape[1:]
+    other = np.arange(first, len(cells.keys))
+    flow = depth.new_full((len(other), 2, height, width), torch.nan)
+    log_scale = depth.new_zeros(len(other), 1, height, width)
+    hidden = torch.zeros_like(log_scale, dtype=torch.bool)
+    for pair, ways in zip(cells.pairs, flows):
+        (cell, neighbour), (out, home) = (pair, ways) if later else (pair[::-1], ways[::-1])
+        if cell < first:
+            continue
+        i = cell - first
+        other[i] = neighbour
+        flow[i], log_scale[i] = out[0, :2], out[0, 2:]
+        hidden[i] = occluded(out[:, :2], home[:, :2])[0]
+    if (other == np.arange(first, len(cells.keys))).all():
+        return None
+    motion = invert(poses[other]) @ poses[first:]
+    index = torch.from_numpy(other).to(depth.device)
+    return OtherFrame(
+        flow,
+        log_scale,
+        hidden,
+        depth[index - cells.around.start],
+        intrinsics[index],
+        torch.from_numpy(motion).to(depth.device, torch.float32),
+    )

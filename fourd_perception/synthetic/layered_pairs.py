@@ -1,0 +1,148 @@
+"""Pairs of images of moving flat layers, with exact flow and occlusion both ways."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fourd_perception.synthetic.layers import draw_layers, Layers, scaled_motion
+import torch
+from torch.nn import functional as F
+
+LAYERS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class LayeredPairs:
+    """B pairs of images; the index 0 or 1 says from which image.
+
+    images:   two of float32 [B, 3, H, W], RGB in 0..1
+    flow:     two of float32 [B, 2, H, W], to the other image, pixels, u right, v down
+    occluded: two of bool [B, 1, H, W]: leaves the other image or is hidden in it
+    """
+
+    images: tuple[torch.Tensor, torch.Tensor]
+    flow: tuple[torch.Tensor, torch.Tensor]
+    occluded: tuple[torch.Tensor, torch.Tensor]
+
+
+def layered_pairs(
+    pairs: int,
+    size: tuple[int, int],
+    tiles: torch.Tensor,
+    generator: torch.Generator,
+    max_flow: float = 40.0,
+    max_mean_flow: float | None = None,
+    photometric: bool = True,
+) -> LayeredPairs:
+    """Draw and render pairs of images of `size` (height, width), on the device of the tiles.
+
+    tiles:         of `texture_tiles`
+    generator:     on the CPU; its state alone decides what is drawn
+    max_flow:      pixels; the longest motion of any layer
+    max_mean_flow: pixels; all motions of a pair whose mean flow is longer are scaled down to it
+    photometric:   exposure drift, gamma and noise, each image its own
+    """
+    layers = draw_layers(pairs, LAYERS, size, len(tiles), max_flow, generator)
+    layers = layers.to(tiles.device)
+    if max_mean_flow is not None:
+        layers = _limited(layers, size, max_mean_flow)
+    result = render(layers, size, tiles)
+    if not photometric:
+        return result
+    images = [_photograph(image, generator) for image in result.images]
+    return LayeredPairs((images[0], images[1]), result.flow, result.occluded)
+
+
+def render(layers: Layers, size: tuple[int, int], tiles: torch.Tensor) -> LayeredPairs:
+    """Both images, flow and occlusion of given layers."""
+    height, width = size
+    pixels = pixel_places(size, tiles.device)
+    to_second, to_first = layers.motion, inverse(layers.motion)
+    still = torch.eye(2, 3, device=tiles.device).expand_as(to_first)
+    images, flows, hidden = [], [], []
+    # `own` leads from this image to the layers' own places, those of the first image.
+    for own, across, own_there in ((still, to_second, to_first), (to_first, to_first, still)):
+        places = apply(own, pixels)
+        cover = layers.cover(places)
+        images.append(_composite(layers, places, cover, tiles).unflatten(2, size))
+        front = _front(cover)
+        there = _take(apply(across, pixels), front)  # [B, N, 2], relative to the middle
+        flow = (there - pixels).transpose(1, 2).unflatten(2, size)
+        over = layers.cover(apply(own_there, there[:, None]))
+        half = pixels.new_tensor([0.5 * width, 0.5 * height])
+        outside = (there.abs() > half).any(-1)
+        flows.append(flow)
+        hidden.append((outside | (_front(over) > front))[:, None].unflatten(2, size))
+    return LayeredPairs((images[0], images[1]), (flows[0], flows[1]), (hidden[0], hidden[1]))
+
+
+def pixel_places(size: tuple[int, int], device: torch.device | str) -> torch.Tensor:
+    """Places (x, y) of all pixels relative to the image's middle [H * W, 2]."""
+    y, x = torch.meshgrid(
+        *(torch.arange(n, device=device) - 0.5 * (n - 1) for n in size), indexing='ij'
+    )
+    return torch.stack([x, y], dim=-1).flatten(0, 1)
+
+
+def apply(affine: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Affine maps [B, K, 2, 3] of places [..., N, 2] that broadcast to [B, K, N, 2]."""
+    x, y = places[..., :1], places[..., 1:]
+    a, b, c = affine[..., None, :, :].unbind(-1)
+    return a * x + b * y + c
+
+
+def inverse(affine: torch.Tensor) -> torch.Tensor:
+    """Inverse of affine maps [B, K, 2, 3]."""
+    linear = torch.linalg.inv(affine[..., :2])
+    return torch.cat([linear, -linear @ affine[..., 2:]], dim=-1)
+
+
+def _front(cover: torch.Tensor) -> torch.Tensor:
+    """Index of the front layer that covers at least half of a place, [B, K, N] to [B, N]."""
+    order = torch.arange(cover.shape[1], device=cover.device)[:, None]
+    return torch.where(cover >= 0.5, order, 0).amax(1)
+
+
+def _take(values: torch.Tensor, layer: torch.Tensor) -> torch.Tensor:
+    """Values [B, K, N, C] of one layer [B, N] each."""
+    index = layer[:, None, :, None].expand(-1, 1, -1, values.shape[-1])
+    return values.gather(1, index)[:, 0]
+
+
+def _composite(
+    layers: Layers, places: torch.Tensor, cover: torch.Tensor, tiles: torch.Tensor
+) -> torch.Tensor:
+    """RGB [B, 3, N], back to front."""
+    batch, count = layers.tile.shape
+    texels = apply(layers.texture, places).flatten(0, 1)[:, :, None]  # [B K, N, 1, 2]
+    grid = (2 * texels + 1) / tiles.shape[-1] - 1
+    colours = F.grid_sample(
+        tiles[layers.tile.flatten()], grid, padding_mode='reflection', align_corners=False
+    )
+    colours = colours[..., 0].unflatten(0, (batch, count))
+    image = colours[:, 0]
+    for k in range(1, count):
+        image = torch.lerp(image, colours[:, k], cover[:, k, None])
+    return image
+
+
+def _limited(layers: Layers, size: tuple[int, int], limit: float) -> Layers:
+    """The layers with slower motions where a pair's mean flow exceeds the limit.
+
+    In the first image the layers lie where they lie, whatever the motion: the mean flow is
+    proportional to the factor.
+    """
+    pixels = pixel_places(size, layers.motion.device)
+    front = _front(layers.cover(pixels.expand(*layers.tile.shape, -1, -1)))
+    flow = _take(apply(layers.motion, pixels), front) - pixels
+    mean = flow.norm(dim=-1).mean(-1)
+    motion = scaled_motion(layers.motion, (limit / mean.clamp(min=1e-6)).clamp(max=1.0))
+    return Layers(**{**vars(layers), 'motion': motion})
+
+
+def _photograph(image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Exposure within 10 %, gamma within 10 %, noise up to 2 % of full scale."""
+    draws = torch.rand(3, len(image), 1, 1, 1, generator=generator).to(image.device)
+    noise = torch.randn(image.shape, generator=generator).to(image.device)
+    exposed = image.clamp(min=1e-3) ** (0.9 + 0.2 * draws[0]) * (0.9 + 0.2 * draws[1])
+    return (exposed + 0.02 * draws[2] * noise).clamp(0, 1)

@@ -1,0 +1,223 @@
+"""The flow module: conventions, both ways, lookups against the plain volume, learning."""
+
+from __future__ import annotations
+
+from fourd_perception.model.heads.flow import FlowConfig, FlowModule, occluded
+from fourd_perception.model.heads.flow_correlation import Correlation, fixed_descriptor
+from fourd_perception.model.heads.flow_update import neighbour_flow
+from fourd_perception.synthetic.layered_pairs import layered_pairs
+from fourd_perception.synthetic.texture_tiles import texture_tiles
+from fourd_perception.training.flow import train_step
+import pytest
+import torch
+from torch.nn import functional as F
+
+SMALL = FlowConfig(levels=3, radius=2, updates=2, width=16)
+
+
+def module(config: FlowConfig = SMALL, seed: int = 0) -> FlowModule:
+    """A module with every weight random: its first guesses are not zero."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        made = FlowModule(config)
+        for parameter in made.parameters():
+            if parameter.ndim > 1:
+                torch.nn.init.normal_(parameter, std=0.3 / parameter[0].numel() ** 0.5)
+    return made.eval()
+
+
+def images(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def plain_windows(first, second, points, levels, radius):
+    """All-pairs products, averaged over second cells, read one by one."""
+    volume = torch.einsum('bchw,bcyx->bhwyx', first, second)
+    batch, height, width = volume.shape[:3]
+    windows = []
+    for level in range(levels):
+        size = volume.shape[3:]
+        maps = volume.reshape(batch, height * width, *size)
+        pooled = F.avg_pool2d(maps, 2**level)
+        rows, columns = pooled.shape[2:]
+        centre = (points + 0.5) / 2**level - 0.5
+        reach = torch.arange(-radius, radius + 1, dtype=torch.float32)
+        y, x = torch.meshgrid(reach, reach, indexing='ij')
+        x, y = centre[..., 0, None, None] + x, centre[..., 1, None, None] + y
+        grid = torch.stack([(2 * x + 1) / columns - 1, (2 * y + 1) / rows - 1], dim=-1)
+        window = F.grid_sample(
+            pooled.flatten(0, 1)[:, None], grid.flatten(0, 1), align_corners=False
+        )
+        window = window.view(batch, -1, *window.shape[2:])
+        whole = centre.floor()
+        near = (whole >= -1) & (whole <= torch.tensor([columns, rows]) - 1)
+        windows.append(window * near.all(-1)[..., None, None])
+    return windows
+
+
+@pytest.mark.parametrize('stored', [True, False])
+@pytest.mark.parametrize('size', [(8, 12), (13, 9)])
+def test_lookups_equal_the_plain_all_pairs_volume(stored, size):
+    levels, radius = 3, 4
+    first, second = images(2, 2, 6, *size).sub(0.5).unbind(0)
+    count = size[0] * size[1]
+    # Also far outside the map, and exactly on cells.
+    points = images(2, count, 2, seed=1) * 24 - 6
+    points[:, ::3] = points[:, ::3].round()
+    first, second = first.requires_grad_(), second.requires_grad_()
+    fast = Correlation(first, second, levels, radius, stored).lookup(points)
+    plain = plain_windows(first, second, points, levels, radius)
+    weights = [images(*w.shape, seed=i) for i, w in enumerate(plain)]
+    for one, other in zip(fast, plain):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=2e-6)
+    grads = [
+        torch.autograd.grad(sum((w * k).sum() for w, k in zip(ws, weights)), (first, second))
+        for ws in (fast, plain)
+    ]
+    for one, other in zip(*grads):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+    assert all((w != 0).float().mean() > 0.05 for w in plain)
+
+
+def test_the_descriptor_knows_neither_brightness_nor_contrast():
+    image = F.interpolate(images(2, 3, 12, 16), size=(48, 64), mode='bilinear')
+    descriptor = fixed_descriptor(image)
+    assert descriptor.shape == (2, 147, 12, 16)
+    assert (descriptor.norm(dim=1) - 1).abs().max() < 0.1
+    changed = fixed_descriptor(0.6 * image + 0.2)
+    assert ((descriptor * changed).sum(1) > 0.95).all()
+    assert fixed_descriptor(torch.full((1, 3, 32, 32), 0.4)).abs().max() < 1e-3
+
+
+def test_size_of_the_module_and_of_what_it_answers():
+    count = sum(p.numel() for p in FlowModule(FlowConfig()).parameters())
+    assert 1_000_000 <= count <= 2_000_000
+    first, second = images(2, 2, 3, 50, 70).unbind(0)
+    with torch.no_grad():
+        forward, backward = module()(first, second)
+    for estimate in (forward, backward):
+        assert estimate.flow.shape == (2, 2, 50, 70) and estimate.flow.dtype == torch.float32
+        assert estimate.log_scale.shape == (2, 1, 50, 70)
+        assert [c.shape for c in estimate.coarse] == [(2, 2, 50, 70)]
+        assert estimate.flow.isfinite().all() and estimate.log_scale.isfinite().all()
+        assert occluded(estimate.flow, -estimate.flow).shape == (2, 1, 50, 70)
+
+
+def test_swapped_images_give_swapped_flows_and_pairs_do_not_mix():
+    first, second = images(2, 3, 3, 48, 64).unbind(0)
+    with torch.no_grad():
+        forward, backward = module()(first, second)
+        swapped_forward, swapped_backward = module()(second, first)
+        alone = module()(first[1:2], second[1:2])[0]
+    assert forward.flow.std() > 0.01
+    for one, other in (
+        (forward.flow, swapped_backward.flow),
+        (backward.flow, swapped_forward.flow),
+        (forward.log_scale, swapped_backward.log_scale),
+        (forward.flow[1:2], alone.flow),
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_stored_volume_and_products_on_demand_give_one_flow():
+    first, second = images(2, 1, 3, 64, 80).unbind(0)
+    with torch.no_grad():
+        one, other = (module()(first, second, stored=stored)[0] for stored in (True, False))
+    torch.testing.assert_close(one.flow, other.flow, rtol=1e-4, atol=1e-4)
+
+
+def test_tokens_are_context_that_may_be_absent():
+    config = FlowConfig(levels=3, radius=2, updates=2, width=16, token_dim=24)
+    first, second = images(2, 8, 3, 32, 48).unbind(0)
+    tokens = images(2, 8, 24, 2, 3, seed=1).unbind(0)
+    fresh = FlowModule(config).eval()
+    aware = module(config)
+    with torch.no_grad():
+        # Untouched weights make tokens change nothing; trained ones may.
+        assert torch.equal(fresh(first, second)[0].flow, fresh(first, second, *tokens)[0].flow)
+        without, given = aware(first, second)[0].flow, aware(first, second, *tokens)[0].flow
+        assert not torch.allclose(without, given)
+        aware.train()
+        trained = torch.cat([aware(first, second, *tokens)[0].flow for _ in range(4)])
+    dropped = [
+        torch.allclose(t, w, atol=1e-4) for t, w in zip(trained, without.repeat(4, 1, 1, 1))
+    ]
+    kept = [torch.allclose(t, g, atol=1e-4) for t, g in zip(trained, given.repeat(4, 1, 1, 1))]
+    assert all(d != k for d, k in zip(dropped, kept))
+    assert 6 <= sum(dropped) <= 26  # of 32, half in the mean
+
+
+def test_bad_input_is_named():
+    made = module()
+    image = images(1, 3, 32, 32)
+    with pytest.raises(ValueError, match='no pairs'):
+        made(image, images(1, 3, 32, 36))
+    with pytest.raises(ValueError, match='at least 16 px'):
+        made(image[..., :12], image[..., :12])
+    with pytest.raises(ValueError, match='both images'):
+        made(image, image, images(1, 4, 2, 2))
+    with pytest.raises(ValueError, match='token_dim'):
+        made(image, image, images(1, 4, 2, 2), images(1, 4, 2, 2))
+
+
+def test_a_cell_without_weight_takes_the_flow_of_those_around_it():
+    flow = torch.tensor([3.0, -2.0]).view(1, 2, 1, 1).repeat(1, 1, 9, 12)
+    flow[..., 4, 5] = 50.0
+    weight = torch.ones(1, 1, 9, 12)
+    weight[..., 4, 5] = 1e-6
+    mean = neighbour_flow(flow, weight, 5)
+    assert mean.shape == flow.shape
+    torch.testing.assert_close(mean[0, :, 4, 5], torch.tensor([3.0, -2.0]), rtol=0, atol=1e-4)
+    # Cells outside the image have no say.
+    torch.testing.assert_close(mean[0, :, 0, 0], torch.tensor([3.0, -2.0]))
+
+
+def test_untrained_it_follows_the_fixed_descriptor():
+    image = F.interpolate(images(1, 3, 24, 32), scale_factor=4, mode='bicubic').clamp(0, 1)
+    first, second = image[..., :72, 8:104], image[..., 4:76, :96]  # 8 px to the right, 4 up
+    torch.manual_seed(0)
+    with torch.no_grad():
+        forward, backward = FlowModule(FlowConfig()).eval()(first, second)
+    middle = forward.flow[0, :, 16:-16, 16:-16].mean((1, 2))
+    torch.testing.assert_close(middle, torch.tensor([8.0, -4.0]), rtol=0, atol=1.5)
+    middle = backward.flow[0, :, 16:-16, 16:-16].mean((1, 2))
+    torch.testing.assert_close(middle, torch.tensor([-8.0, 4.0]), rtol=0, atol=1.5)
+
+
+def test_exact_flows_disagree_where_surfaces_hide():
+    pairs = layered_pairs(
+        24, (96, 128), texture_tiles(8, 0), torch.Generator().manual_seed(0), photometric=False
+    )
+    for way in (0, 1):
+        found = occluded(pairs.flow[way], pairs.flow[1 - way])
+        truth = pairs.occluded[way]
+        assert (found & truth).sum() / (found | truth).sum() > 0.8
+
+
+@pytest.mark.parametrize('stored', [True, False])
+def test_compiles_as_one_graph(stored):
+    first, second = images(2, 1, 3, 32, 48).unbind(0)
+    made = module()
+    compiled = torch.compile(made, backend='eager', fullgraph=True)
+    with torch.no_grad():
+        expected = made(first, second, stored=stored)[0]
+        got = compiled(first, second, stored=stored)[0]
+    torch.testing.assert_close(got.flow, expected.flow, rtol=1e-4, atol=1e-4)
+
+
+def test_a_few_dozen_steps_on_one_batch_take_the_flow_away_from_zero():
+    torch.manual_seed(0)
+    learner = FlowModule(FlowConfig(levels=3, width=32))
+    optimizer = torch.optim.AdamW(learner.parameters(), lr=2e-3)
+    pairs = layered_pairs(
+        2, (48, 64), texture_tiles(16, 0), torch.Generator().manual_seed(2), max_mean_flow=5.0
+    )
+    for _ in range(40):
+        train_step(learner, optimizer, pairs)
+    learner.eval()
+    with torch.no_grad():
+        estimates = learner(*pairs.images)
+    for estimate, truth, hidden in zip(estimates, pairs.flow, pairs.occluded):
+        error = (estimate.flow - truth).norm(dim=1, keepdim=True)[~hidden].mean()
+        zero = truth.norm(dim=1, keepdim=True)[~hidden].mean()
+        assert error < 0.75 * zero
