@@ -25,7 +25,8 @@ Exit code 1 where a limit of the table is missed.
   fourd-perception bench cues
   fourd-perception bench cues --grid 37x21 --frames 500 --plain-frames 0
 """
-# Grid, frames, frames of the plain form, least gain in time, least share of the product rate.
+# Grid, frames, frames of the plain form, least gain in time, least share of the product rate. Of
+# 192 tokens a frame no share is demanded: there reading the layers takes as long as the products.
 LIMITS = (('37x28', 24, 2, 30.0, 0.6), ('16x12', 24, 3, 8.0, 0.0), ('37x21', 500, 0, 0.0, 0.0))
 MOST_KEPT, MOST_ERROR, MOST_PEAK = 20e6, 1e-5, 8 * 2**30
 
@@ -112,6 +113,9 @@ def bench_cues(args: argparse.Namespace) -> int:
             f'within {MOST_PEAK / 2**30:g} GiB': result.peak <= MOST_PEAK,
         }
         missed += [f'{grid}: not {limit}' for limit, kept in limits.items() if not kept]
+    unasked = [grid for grid, *_, share in runs if not share]
+    if unasked:
+        print(f'no share of the product rate is demanded of {", ".join(unasked)}')
     print('\n'.join(missed) or 'all within their limits')
     return FAILED if missed else DONE
 

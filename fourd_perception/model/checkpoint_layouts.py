@@ -46,13 +46,6 @@ def layout_of(keys: Iterable[str]) -> str:
     )
 
 
-def renamed(state: Mapping[str, Any]) -> dict[str, Any]:
-    """A state dictionary of either layout under our names."""
-    if layout_of(state) == 'vggt':
-        return {from_vggt(key): value for key, value in state.items()}
-    return dict(state)
-
-
 def initialise_from_vggt(state: Mapping[str, Any]) -> dict[str, Any]:
     """Tensors of a 4D-VGGT that equals the VGGT whose tensors (our names) are given.
 

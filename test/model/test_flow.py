@@ -158,6 +158,8 @@ def test_bad_input_is_named():
         made(image, image, images(1, 4, 2, 2))
     with pytest.raises(ValueError, match='token_dim'):
         made(image, image, images(1, 4, 2, 2), images(1, 4, 2, 2))
+    with pytest.raises(ValueError, match='float64'):
+        made(image, image.double())
 
 
 def test_a_cell_without_weight_takes_the_flow_of_those_around_it():

@@ -156,6 +156,13 @@ class FlowModule(nn.Module):
                 f'images of shapes {tuple(first.shape)} and {tuple(second.shape)} are no pairs; '
                 'give two of one shape [B, 3, H, W]'
             )
+        weight = next(self.parameters())
+        kinds = {(image.dtype, image.device) for image in (first, second)}
+        if kinds != {(weight.dtype, weight.device)}:
+            raise ValueError(
+                f'images of {first.dtype} on {first.device} and {second.dtype} on '
+                f'{second.device}; this flow module reads {weight.dtype} on {weight.device}'
+            )
         least = CELL * 2 ** (self.config.levels - 1)
         if min(first.shape[2:]) < least:
             raise ValueError(
