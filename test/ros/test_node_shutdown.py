@@ -24,7 +24,8 @@ def seconds_to_leave(node, number):
 
 def stop_while_inferring(bench, cameras, params, number):
     """One node from its start to a signal in the middle of its first inference."""
-    # A network of a megapixel: one inference takes many seconds here.
+    # Images of a megapixel take seconds to infer, and the next ones wait in the slot by then: the
+    # thread is at work when the signal comes, however fast the machine is.
     with NodeProcess(params | {'pixel_budget': 1_000_000}, bench.domain_id) as node:
         node.wait_for_log('the node is active')
         bench.forget_status()
@@ -36,6 +37,7 @@ def stop_while_inferring(bench, cameras, params, number):
             return bench.values('inference').get('waiting for') == ''
 
         wait_until(infers, 'inference', 30.0)
+        cameras.send(next(instants))
         segments = held_by(node.pid)
         assert segments, 'the shared-memory profile is not in use'
         assert seconds_to_leave(node, number) < LIMIT
@@ -49,10 +51,9 @@ def test_a_dozen_signals_in_the_middle_of_inference(recording, images, params):
         bench = Bench(domain_id)
         try:
             cameras = Cameras(bench, recording, images)
-            depth = bench.listen(Image, 'front/depth/image_rect')
+            bench.listen(Image, 'front/depth/image_rect')
             for number in (*[signal.SIGINT] * 5, signal.SIGTERM):
                 stop_while_inferring(bench, cameras, params, number)
-            assert not depth, 'inference ended before the signal came'
         finally:
             bench.close()
 
