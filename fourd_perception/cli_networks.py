@@ -87,11 +87,12 @@ def bench_model(args: argparse.Namespace) -> int:
     """Measure a network."""
     from fourd_perception.engine.settings import parse_output_size
     from fourd_perception.evaluation import network_bench
+    from fourd_perception.evaluation.bench_stages import BenchSettings
 
     size = parse_output_size(args.size)
     if isinstance(size, str):
         raise ValueError(f'--size {size}: give WxH, such as 518x392')
-    settings = network_bench.BenchSettings(
+    settings = BenchSettings(
         args.preset, args.views, args.times, *size, args.device, args.dtype, args.repeats
     )
     for line in network_bench.bench_model(settings):
@@ -157,7 +158,12 @@ def _add_bench(verbs: Any) -> None:
     bench = verbs.add_parser('bench', help='measure the cost of networks')
     kinds = bench.add_subparsers(title='what to measure', required=True, metavar='KIND')
     add = (model := verb(kinds, 'model', 'stages of a network', BENCH)).add_argument
-    add('--preset', default='tiny', metavar='NAME', help='tiny, vggt-1b, 4d-vggt-v1, 4d-vggt')
+    add(
+        '--preset',
+        default='tiny',
+        metavar='NAME',
+        help='tiny, fourd-small, vggt-1b, 4d-vggt-v1, 4d-vggt',
+    )
     add('--views', type=count, default=4, metavar='V', help='cameras (4)')
     add('--times', type=count, default=4, metavar='T', help='instants (4)')
     add('--size', default='168x126', metavar='WxH', help='of one image, pixels (168x126)')

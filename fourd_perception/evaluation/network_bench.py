@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -11,35 +11,29 @@ import re
 from statistics import median
 import time
 
+from fourd_perception.evaluation.bench_stages import (
+    BenchSettings,
+    flow_pairs,
+    random_images,
+    Stage,
+)
 from fourd_perception.evaluation.plain_network import plain_network
+from fourd_perception.evaluation.small_forward import SmallForward
 from fourd_perception.model.cell_layout import CellLayout
 from fourd_perception.model.network import Features, Network, SizeTables
 from fourd_perception.model.precision import placed
 from fourd_perception.model.presets import NetworkConfig, PRESETS
-from fourd_perception.model.untrained import untrained_network
+from fourd_perception.model.small.config import SMALL_PRESETS, SmallConfig
+from fourd_perception.model.small.network import FourdSmall
+from fourd_perception.model.untrained import untrained_network, untrained_small
 import numpy as np
 import torch
+from torch.nn.attention import sdpa_kernel, SDPBackend
 from torch.utils.flop_counter import FlopCounterMode
 
 # What an H200 multiplies in large bf16 matrices, FLOP/s; the limits of published comparisons.
 GPU_RATE = 790e12
 DENSE = {'depth': 'depth_head', 'points': 'point_head', 'mask': 'mask_head'}
-Stage = Callable[[], object]
-
-
-@dataclass(frozen=True)
-class BenchSettings:
-    """A grid of views x times images of width x height pixels; precision is `fp32` or `bf16`."""
-
-    preset: str
-    views: int
-    times: int
-    width: int
-    height: int
-    device: str = 'cpu'
-    precision: str = 'fp32'
-    repeats: int = 3
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,9 +54,8 @@ class Forward:
         present = np.ones((settings.views, settings.times), bool)
         self.layout = CellLayout.of_grid(present, (0, 0))
         size = settings.height, settings.width
-        generator = torch.Generator().manual_seed(settings.seed)
-        images = torch.rand(1, len(self.layout), 3, *size, generator=generator)
-        self.images = images.to(network.cross_view_global_fusion.camera_token.device)
+        device = network.cross_view_global_fusion.camera_token.device
+        self.images = random_images(settings, device)
         self.tables: SizeTables = network.tables(*size)
         self.features: Features | None = None
         self.results: dict[str, torch.Tensor] = {}
@@ -76,9 +69,10 @@ class Forward:
             if head in self.network.dense_head:
                 newest = slice(-self.views, None)
                 yield name, partial(self._dense, head), partial(self._dense, head, newest)
-        flow = self.network.flow_module
-        if flow is not None and len(self.layout) > self.views:
-            yield 'flow', partial(self._flow, len(self.layout) - self.views), self._flow_newest
+        flow, pairs = self.network.flow_module, len(self.layout) - self.views
+        if flow is not None and pairs:
+            run = partial(flow_pairs, flow, self.images, self.views)
+            yield 'flow', partial(run, pairs), partial(run, self.views)
 
     def _encode(self, images: torch.Tensor) -> None:
         with self._casting():
@@ -104,17 +98,6 @@ class Forward:
         if cells is None:
             self.results[head] = maps
 
-    def _flow(self, pairs: int) -> None:
-        """Pairs of the newest columns, one at a time as the predictor does."""
-        flow = self.network.flow_module
-        assert flow is not None
-        count = len(self.layout)
-        for newer in range(count - pairs, count):
-            flow(self.images[:, newer - self.views], self.images[:, newer])
-
-    def _flow_newest(self) -> None:
-        self._flow(self.views)
-
     def _casting(self) -> AbstractContextManager[object]:
         if not self.autocast:
             return nullcontext()
@@ -127,30 +110,49 @@ def bench_model(settings: BenchSettings) -> Iterator[str]:
 
     Raises ValueError for a preset, a grid, a size or a device that is none.
     """
-    if settings.preset not in PRESETS:
-        raise ValueError(f'preset {settings.preset!r}; use one of {", ".join(PRESETS)}')
-    config = PRESETS[settings.preset]
+    configs: dict[str, NetworkConfig | SmallConfig] = {**PRESETS, **SMALL_PRESETS}
+    if settings.preset not in configs:
+        raise ValueError(f'preset {settings.preset!r}; use one of {", ".join(configs)}')
+    config = configs[settings.preset]
     device = _device(settings.device)
-    network = placed(untrained_network(config, settings.seed), device, 'fp32')
+    network = placed(_drawn(config, settings.seed), device, 'fp32')
     parameters = sum(p.numel() for p in network.parameters())
     yield (
         f'{settings.preset}: {parameters:,} parameters, {settings.views} x {settings.times} at '
         f'{settings.width}x{settings.height}, {_machine(device)}'
     )
     flops = _flops(config, settings)
-    forward = Forward(network, settings, autocast=False)
+    forward = _forward(network, settings, autocast=False)
     yield from _table('fp32', forward, flops, settings)
-    yield from _beside_plain(config, forward, settings)
+    if isinstance(forward, Forward):
+        yield from _beside_plain(forward.network.config, forward, settings)
     if settings.precision == 'bf16':
         placed(network, device, 'bf16')
-        half = Forward(network, settings, autocast=True)
+        half = _forward(network, settings, autocast=True)
         yield from _table('bf16 encoder and trunk, fp32 heads', half, flops, settings)
         errors = _errors(half.results, forward.results)
         yield f'bf16 against fp32, largest |a - b| / max(1, |b|): {errors}'
 
 
+def _drawn(config: NetworkConfig | SmallConfig, seed: int) -> Network | FourdSmall:
+    if isinstance(config, NetworkConfig):
+        return untrained_network(config, seed)
+    return untrained_small(config, seed)
+
+
+def _forward(
+    network: Network | FourdSmall, settings: BenchSettings, autocast: bool
+) -> Forward | SmallForward:
+    if isinstance(network, Network):
+        return Forward(network, settings, autocast)
+    return SmallForward(network, settings, autocast)
+
+
 def _table(
-    title: str, forward: Forward, flops: Mapping[str, tuple[int, int]], settings: BenchSettings
+    title: str,
+    forward: Forward | SmallForward,
+    flops: Mapping[str, tuple[int, int]],
+    settings: BenchSettings,
 ) -> Iterator[str]:
     limits = forward.images.is_cuda
     yield ''
@@ -263,20 +265,32 @@ def _peak(device: torch.device) -> int:
     return 1024 * int(found[1])
 
 
-def _flops(config: NetworkConfig, settings: BenchSettings) -> dict[str, tuple[int, int]]:
-    """Of every stage, for a whole window and for the next; counted without computing anything."""
-    with torch.device('meta'):
-        network = Network(config)
-    forward = Forward(network.to('meta').eval(), settings, autocast=False)
+def _flops(
+    config: NetworkConfig | SmallConfig, settings: BenchSettings
+) -> dict[str, tuple[int, int]]:
+    """Of every stage, for a whole window and for the next.
+
+    Counted without computing anything, but for the small network: it switches autocast, which
+    shapes alone do not know. Attention is counted as the products that it is made of.
+    """
+    forward: Forward | SmallForward
+    if isinstance(config, NetworkConfig):
+        with torch.device('meta'):
+            network = Network(config)
+        forward = Forward(network.to('meta').eval(), settings, autocast=False)
+    else:
+        forward = SmallForward(FourdSmall(config).eval(), settings, autocast=False)
     counts = {}
-    for name, whole, rest in forward.stages():
-        both = []
-        for stage in (whole, rest):
-            with FlopCounterMode(display=False) as counter:
-                stage()
-            both.append(counter.get_total_flops())
-        counts[name] = both[0], both[1]
+    with sdpa_kernel(SDPBackend.MATH):
+        for name, whole, rest in forward.stages():
+            counts[name] = _counted(whole), _counted(rest)
     return counts
+
+
+def _counted(stage: Stage) -> int:
+    with FlopCounterMode(display=False) as counter:
+        stage()
+    return int(counter.get_total_flops())
 
 
 def _device(name: str) -> torch.device:

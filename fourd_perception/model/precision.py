@@ -9,7 +9,7 @@ from fourd_perception.model.small.network import FourdSmall
 import torch
 from torch import nn
 
-AnyNetwork = TypeVar('AnyNetwork', Network, FourdSmall)
+AnyNetwork = TypeVar('AnyNetwork', bound='Network | FourdSmall')
 
 PRECISIONS = ('fp32', 'bf16')
 
@@ -30,7 +30,7 @@ def placed(network: AnyNetwork, device: torch.device, precision: str) -> AnyNetw
     """
     if precision not in PRECISIONS:
         raise ValueError(f'precision {precision!r}; use one of {", ".join(PRECISIONS)}')
-    network = network.to(device, torch.float32).eval().requires_grad_(False)
+    network.to(device, torch.float32).eval().requires_grad_(False)
     if precision == 'bf16':
         for part in network.trunk_parts:
             for module in part.modules():

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fourd_perception.cli import main
-from fourd_perception.evaluation.network_bench import bench_model, BenchSettings, measured
+from fourd_perception.evaluation.bench_stages import BenchSettings
+from fourd_perception.evaluation.network_bench import bench_model, measured
 from fourd_perception.model import presets
 import pytest
 import torch
@@ -73,3 +74,12 @@ def test_the_verb_prints_a_table_and_refuses_a_size_that_is_none(capsys):
         with pytest.raises(SystemExit):
             main(['bench', 'model', option, '0'])
         assert "'0' is not a whole number above 0" in capsys.readouterr().err
+
+
+def test_the_small_network_is_measured_stage_by_stage():
+    settings = replace(FEW, preset='fourd-small', views=2, width=64, height=48, precision='bf16')
+    lines = list(bench_model(settings))
+    for stage in ('encode', 'trunk', 'depth', 'mask', 'flow'):
+        _, work, _, following, _ = row(lines, stage)
+        assert work > 0 and following <= work, stage
+    assert row(lines, 'encode')[3] == pytest.approx(row(lines, 'encode')[1] / 2, abs=0.1)
