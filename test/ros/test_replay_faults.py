@@ -94,7 +94,12 @@ def test_a_second_pass_begins_anew(room_bag, tmp_path):
 def test_an_early_end_leaves_a_whole_recording_and_no_node(room_bag, tmp_path, ending):
     env = environment()
     arguments = ('replay', room_bag, '--weights', 'untrained:0', '--out', tmp_path / 'run')
-    process = subprocess.Popen(command(*arguments, *OPTIONS, '--rate', 0.1), env=env)
+    process = subprocess.Popen(
+        command(*arguments, *OPTIONS, '--rate', 0.1),
+        env=env,
+        # A test run in the background of a shell ignores SIGINT, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     recorded = tmp_path / 'run' / 'bag'
     deadline = time.monotonic() + 60
     while not list(recorded.glob('*.mcap')) or not nodes_on(env['ROS_DOMAIN_ID']):
