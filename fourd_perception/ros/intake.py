@@ -18,6 +18,7 @@ from fourd_perception.wire.stamps import stamp_of
 
 RATE_SECONDS = 5.0
 ARRIVALS = 600
+STRAGGLER_SECONDS = 0.5  # how long after a jump of /clock images from before it may still come
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +75,9 @@ class Intake:
         self.slot: LatestSlot[Ticket] = LatestSlot()
         self.arrivals = {camera: Arrivals() for camera in calibrations}
         self.epoch = 0
+        self._newest: dict[str, int] = {}
+        self._before: dict[str, int] = {}
+        self._stragglers_until = 0.0
         self._now = now
         self._heard = heard
         self._jumped = jumped
@@ -89,8 +93,12 @@ class Intake:
         except CalibrationError:
             self._refuse(camera, Outcome.INVALID)
         else:
-            frame = Frame(camera, stamp_of(message.header), message)
-            self._deliver(self._synchroniser.add(frame, self._now()))
+            stamp = stamp_of(message.header)
+            if steady < self._stragglers_until and stamp > self._before.get(camera, stamp):
+                self._refuse(camera, Outcome.JUMP)
+                return
+            self._newest[camera] = stamp
+            self._deliver(self._synchroniser.add(Frame(camera, stamp, message), self._now()))
 
     def poll(self) -> None:
         """Close the slices whose time has come."""
@@ -114,6 +122,17 @@ class Intake:
         """Throw away what is buffered: time has jumped, or somebody asked for a fresh start."""
         self._synchroniser.clear(Outcome.JUMP)
         self.new_epoch()
+
+    def rewind(self, back: int) -> None:
+        """Begin anew because the node's clock went back, by `back` nanoseconds.
+
+        /clock and images come by different ways: an image from before the jump may come after
+        it. It would make the stamps jump once more, so it is counted out.
+        """
+        self._before = {camera: stamp - back // 2 for camera, stamp in self._newest.items()}
+        self._stragglers_until = time.monotonic() + STRAGGLER_SECONDS
+        self._newest.clear()
+        self.restart()
 
     def new_epoch(self) -> None:
         """Make the inference thread forget what came before."""

@@ -180,11 +180,11 @@ class PerceptionNode(LifecycleNode):
     def _on_clock_jump(self, jump: TimeJump) -> None:
         if self._pipeline is None:
             return
-        back = -jump.delta.nanoseconds / 1e9
+        back = -jump.delta.nanoseconds
         if jump.clock_change in (ClockChange.ROS_TIME_ACTIVATED, ClockChange.ROS_TIME_DEACTIVATED):
             self._pipeline.jump('use_sim_time was switched')
-        elif back > self._pipeline.settings.jump_threshold:
-            self._pipeline.jump(f'/clock went back by {back:.3f} s')
+        elif back > 1e9 * self._pipeline.settings.jump_threshold:
+            self._pipeline.jump(f'/clock went back by {back / 1e9:.3f} s', back)
 
     # Health
 

@@ -165,9 +165,12 @@ class Pipeline:
         """Begin anew: window, world, scale, path; counters and transforms stay."""
         self.intake.restart()
 
-    def jump(self, reason: str) -> None:
-        """Begin anew because time has jumped."""
-        self.intake.restart()
+    def jump(self, reason: str, back: int = 0) -> None:
+        """Begin anew because time has jumped, `back` nanoseconds where it went back."""
+        if back:
+            self.intake.rewind(back)
+        else:
+            self.intake.restart()
         self._jumped(reason)
 
     # What the inference thread asks for; see `inference.Stage`.
