@@ -58,6 +58,15 @@ def test_one_number_changed_is_too_far(tmp_path, capsys):
     assert 'TOO FAR' in capsys.readouterr().out
 
 
+@needs_golden
+def test_an_array_that_nothing_computes_is_named(tmp_path, capsys):
+    arrays = dict(np.load(FOLDER / 'clustering.npz'))
+    np.savez(tmp_path / 'clustering.npz', surplus=np.zeros(3), **arrays)
+    assert cli.main(['parity', str(tmp_path)]) == 0
+    (line,) = (x for x in capsys.readouterr().out.splitlines() if 'not compared' in x)
+    assert line.split()[0] == 'surplus'
+
+
 def variance_not_deviation(patch):
     true = cues.CueAccumulator._deviation
     patch.setattr(

@@ -71,8 +71,23 @@ def check_motion(folder: Path) -> list[Comparison]:
     """Every fixture of the folder; weights come from the folder or one beside it."""
     results = []
     for path, case in motion_cases(folder):
-        results += list(case(path.stem, read_arrays(path), folder))
+        arrays = _Arrays(read_arrays(path))
+        results += list(case(path.stem, arrays, folder))
+        for name in sorted(arrays.keys() - arrays.read):
+            results.append(Comparison(path.stem, name, 0.0, None, 'nothing here reads it'))
     return results
+
+
+class _Arrays(dict[str, np.ndarray]):
+    """Arrays by name that remember which of them were read."""
+
+    def __init__(self, arrays: Arrays) -> None:
+        super().__init__(arrays)
+        self.read: set[str] = set()
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        self.read.add(name)
+        return super().__getitem__(name)
 
 
 def _cues(case: str, arrays: Arrays, folder: Path) -> Iterator[Comparison]:
