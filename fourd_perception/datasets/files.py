@@ -1,0 +1,88 @@
+"""Reading files of data sets; what cannot be used is an error that names the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+
+class DataSetError(ValueError):
+    """A file or folder of a data set that cannot be used; the message names it."""
+
+
+def require_folder(path: Path, content: str) -> Path:
+    """The folder, or DataSetError that says what should be in it."""
+    if not path.is_dir():
+        raise DataSetError(f'{path} is no folder; {content} should be there')
+    return path
+
+
+def read_bytes(path: Path) -> bytes:
+    """All of a file."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataSetError(f'cannot read {path}: {error.strerror}') from error
+
+
+def read_rgb(path: Path) -> np.ndarray:
+    """An image file of 8 bits as uint8 [H, W, 3] RGB."""
+    return np.ascontiguousarray(_decoded(path, cv2.IMREAD_COLOR)[..., ::-1])
+
+
+def read_png(path: Path, dtype: type, channels: int = 1) -> np.ndarray:
+    """A PNG as it is: [H, W], or [H, W, channels] in the file's order (R, G, B)."""
+    values = _decoded(path, cv2.IMREAD_UNCHANGED)
+    found = 1 if values.ndim == 2 else values.shape[2]
+    if values.dtype != dtype or found != channels:
+        raise DataSetError(
+            f'{path} holds {found} channels of {values.dtype}, not {channels} of '
+            f'{np.dtype(dtype)}; it is another kind of file than its place says'
+        )
+    return values if channels == 1 else np.ascontiguousarray(values[..., ::-1])
+
+
+def read_npy(path: Path) -> np.ndarray:
+    """The array of a .npy file."""
+    try:
+        return np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise DataSetError(f'cannot read {path}: {error.strerror or error}') from error
+    except (EOFError, ValueError) as error:
+        raise DataSetError(f'{path} is no whole .npy file: {error}') from error
+
+
+def read_table(path: Path, columns: int, skip: int = 0) -> np.ndarray:
+    """Rows of numbers of a text file, float64 [N, columns]; `#` starts a comment.
+
+    skip: lines of a header
+    """
+    lines = read_bytes(path).decode('utf-8', errors='replace').splitlines()[skip:]
+    rows = [line.split('#')[0].split() for line in lines]
+    rows = [row for row in rows if row]
+    try:
+        table = np.array(rows, dtype=float).reshape(len(rows), -1)
+    except ValueError as error:
+        raise DataSetError(f'{path} is no table of numbers: {error}') from error
+    if not rows or table.shape[1] != columns:
+        raise DataSetError(f'{path} holds a table of {table.shape}; {columns} columns are needed')
+    return table
+
+
+def require_size(path: Path, values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The values [h, w, ...] of a file, or DataSetError when they are not of size (h, w)."""
+    if values.shape[:2] != size:
+        raise DataSetError(
+            f'{path} is {values.shape[1]} x {values.shape[0]}, not {size[1]} x {size[0]} as its '
+            'image is; take both from the same release of the data set'
+        )
+    return values
+
+
+def _decoded(path: Path, mode: int) -> np.ndarray:
+    values = cv2.imdecode(np.frombuffer(read_bytes(path), np.uint8), mode)
+    if values is None:
+        raise DataSetError(f'{path} is no image that can be decoded; it may be cut short')
+    return values
