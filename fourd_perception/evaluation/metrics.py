@@ -34,6 +34,12 @@ def scale_error(predicted: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> 
     return float(np.median(p / g)) - 1.0
 
 
+def median_scale(predicted: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> float:
+    """The factor that takes predicted depths to the truth: exp of the median of log g - log p."""
+    p, g = _select(predicted, truth, valid)
+    return float(np.exp(np.median(np.log(g) - np.log(p))))
+
+
 def endpoint_error(predicted: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """Length of the flow error of every valid pixel, px [N]; flows are [..., 2]."""
     p, g = _select(predicted, truth, valid)
@@ -44,7 +50,7 @@ def mask_iou(predicted: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> flo
     """Intersection over union of two boolean masks, J; 1 where both are empty, as in DAVIS."""
     p, g = _select(predicted, truth, valid, bool)
     union = np.count_nonzero(p | g)
-    return np.count_nonzero(p & g) / union if union else 1.0
+    return float(np.count_nonzero(p & g) / union) if union else 1.0
 
 
 def mask_mismatches(predicted: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> int:
