@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+import re
 
 import cv2
 import numpy as np
+from PIL import Image
 
 
 class DataSetError(ValueError):
@@ -17,6 +19,35 @@ def require_folder(path: Path, content: str) -> Path:
     if not path.is_dir():
         raise DataSetError(f'{path} is no folder; {content} should be there')
     return path
+
+
+def frame_numbers(folder: Path, name: str) -> range:
+    """Numbers of the frames in a folder whose files are called like `frame_%04d.png`.
+
+    Raises DataSetError when there is none or one is missing in between.
+    """
+    head, _, tail = re.split(r'%(0\d+)d', name)
+    pattern = re.compile(re.escape(head) + r'(\d+)' + re.escape(tail))
+    matches = [pattern.fullmatch(path.name) for path in require_folder(folder, name).iterdir()]
+    numbers = sorted(int(match[1]) for match in matches if match)
+    if not numbers:
+        raise DataSetError(f'{folder} holds no {name}; extract the data set again')
+    frames = range(numbers[0], numbers[-1] + 1)
+    missing = sorted(set(frames) - set(numbers))
+    if missing:
+        raise DataSetError(
+            f'{folder / (name % missing[0])} is missing between {numbers[0]} and {numbers[-1]} '
+            f'({len(missing)} such); extract the data set again'
+        )
+    return frames
+
+
+def folders(parent: Path, content: str) -> list[Path]:
+    """The folders in a folder, sorted; DataSetError when there is none."""
+    found = sorted(p for p in require_folder(parent, content).iterdir() if p.is_dir())
+    if not found:
+        raise DataSetError(f'{parent} holds no folder; {content} should be there')
+    return found
 
 
 def read_bytes(path: Path) -> bytes:
@@ -42,6 +73,18 @@ def read_png(path: Path, dtype: type, channels: int = 1) -> np.ndarray:
             f'{np.dtype(dtype)}; it is another kind of file than its place says'
         )
     return values if channels == 1 else np.ascontiguousarray(values[..., ::-1])
+
+
+def read_palette(path: Path) -> np.ndarray:
+    """Indices uint8 [H, W] of a PNG with a palette, or the values of a grey one."""
+    try:
+        with Image.open(path) as image:
+            indices = np.array(image)
+    except OSError as error:
+        raise DataSetError(f'cannot read {path}: {error}') from error
+    if indices.ndim != 2:
+        raise DataSetError(f'{path} has {indices.shape[2]} channels; it needs a palette')
+    return indices
 
 
 def read_npy(path: Path) -> np.ndarray:
