@@ -50,6 +50,14 @@ def folders(parent: Path, content: str) -> list[Path]:
     return found
 
 
+def require_folders(root: Path, pattern: str, remedy: str) -> list[Path]:
+    """The folders below root that match a pattern, sorted; DataSetError when there is none."""
+    found = sorted(p for p in require_folder(root, pattern).glob(pattern) if p.is_dir())
+    if not found:
+        raise DataSetError(f'{root} holds no folder {pattern}; {remedy}')
+    return found
+
+
 def read_bytes(path: Path) -> bytes:
     """All of a file."""
     try:
@@ -60,12 +68,17 @@ def read_bytes(path: Path) -> bytes:
 
 def read_rgb(path: Path) -> np.ndarray:
     """An image file of 8 bits as uint8 [H, W, 3] RGB."""
-    return np.ascontiguousarray(_decoded(path, cv2.IMREAD_COLOR)[..., ::-1])
+    return decode_rgb(read_bytes(path), str(path))
+
+
+def decode_rgb(data: bytes, origin: str) -> np.ndarray:
+    """The bytes of an image file as uint8 [H, W, 3] RGB; `origin` is named in errors."""
+    return np.ascontiguousarray(_decoded(data, origin, cv2.IMREAD_COLOR)[..., ::-1])
 
 
 def read_png(path: Path, dtype: type, channels: int = 1) -> np.ndarray:
     """A PNG as it is: [H, W], or [H, W, channels] in the file's order (R, G, B)."""
-    values = _decoded(path, cv2.IMREAD_UNCHANGED)
+    values = _decoded(read_bytes(path), str(path), cv2.IMREAD_UNCHANGED)
     found = 1 if values.ndim == 2 else values.shape[2]
     if values.dtype != dtype or found != channels:
         raise DataSetError(
@@ -124,8 +137,8 @@ def require_size(path: Path, values: np.ndarray, size: tuple[int, int]) -> np.nd
     return values
 
 
-def _decoded(path: Path, mode: int) -> np.ndarray:
-    values = cv2.imdecode(np.frombuffer(read_bytes(path), np.uint8), mode)
+def _decoded(data: bytes, origin: str, mode: int) -> np.ndarray:
+    values = cv2.imdecode(np.frombuffer(data, np.uint8), mode) if data else None
     if values is None:
-        raise DataSetError(f'{path} is no image that can be decoded; it may be cut short')
+        raise DataSetError(f'{origin} is no image that can be decoded; it may be cut short')
     return values

@@ -7,6 +7,7 @@ import gzip
 import json
 from pathlib import Path
 from typing import Any
+import zlib
 
 from fourd_perception.datasets.files import DataSetError, read_bytes
 from fourd_perception.geometry.poses import invert, transform
@@ -17,7 +18,7 @@ def read_annotations(path: Path) -> list[dict[str, Any]]:
     """The list in a gzipped JSON file (`*.jgz`)."""
     try:
         annotations = json.loads(gzip.decompress(read_bytes(path)))
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, zlib.error, ValueError) as error:
         raise DataSetError(f'{path} is no whole gzipped JSON file: {error}') from error
     if not isinstance(annotations, list) or not annotations:
         raise DataSetError(f'{path} holds no list of frames; download the data set again')
@@ -31,7 +32,7 @@ def camera(viewpoint: Mapping[str, Any], size: tuple[int, int]) -> tuple[np.ndar
     vectors, and measures focal lengths and the principal point in halves of the image, from the
     middle to the left and up (specification D.8).
     """
-    layout = str(viewpoint.get('intrinsics_format', 'ndc_norm_image_bounds')).lower()
+    layout = str(viewpoint.get('intrinsics_format') or 'ndc_norm_image_bounds').lower()
     half = np.array([size[1], size[0]]) / 2.0
     if layout not in ('ndc_norm_image_bounds', 'ndc_isotropic'):
         raise DataSetError(f'intrinsics of format {layout!r} are unknown; need ndc')
