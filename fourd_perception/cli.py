@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 import fourd_perception
 from fourd_perception.cli_networks import add_network_verbs
+from fourd_perception.cli_training import add_train_verb
 from fourd_perception.cli_verb import (
     BAD_INPUT,
     count,
@@ -182,6 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_replay(verbs)
     _add_evaluate(verbs)
     add_network_verbs(verbs)
+    add_train_verb(verbs)
     return parser
 
 

@@ -7,7 +7,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from fourd_perception.model.checkpoint_files import SUFFIXES
+from fourd_perception.model.checkpoint_files import files_of, SUFFIXES
 from fourd_perception.model.public_checkpoints import (
     CARD,
     Origin,
@@ -20,14 +20,19 @@ BLOCK = 1 << 24
 
 
 def sha256_of(path: Path, progress: Callable[[int, int], None] | None = None) -> str:
-    """SHA-256 of a file as hexadecimal digits; `progress(done, total)` in bytes."""
-    digest, total, done = hashlib.sha256(), path.stat().st_size, 0
-    with path.open('rb') as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-            done += len(block)
-            if progress is not None:
-                progress(done, total)
+    """SHA-256 of a file as hexadecimal digits; `progress(done, total)` in bytes.
+
+    Of an index: of its bytes and those of the files that it names, one after the other.
+    """
+    files = files_of(path)
+    digest, total, done = hashlib.sha256(), sum(f.stat().st_size for f in files), 0
+    for part in files:
+        with part.open('rb') as file:
+            while block := file.read(BLOCK):
+                digest.update(block)
+                done += len(block)
+                if progress is not None:
+                    progress(done, total)
     return digest.hexdigest()
 
 

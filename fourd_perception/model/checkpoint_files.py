@@ -15,6 +15,7 @@ import torch
 
 TORCH_SUFFIXES = ('.pt', '.pth', '.bin')
 SUFFIXES = ('.safetensors', *TORCH_SUFFIXES)
+INDEX_SUFFIX = '.safetensors.index.json'
 SAFETENSORS_TYPES = {torch.float32: 'F32', torch.bfloat16: 'BF16', torch.float16: 'F16'}
 
 
@@ -37,7 +38,7 @@ class TensorFile:
 
 
 def open_tensors(path: Path) -> TensorFile:
-    """Map a .safetensors or .pt file into memory.
+    """Map a .safetensors or .pt file, or all files of a .safetensors.index.json, into memory.
 
     A .pt file is loaded as tensors and plain values only (`weights_only`), and is a bare state
     dictionary, or a dictionary that holds one under `model`. Raises FileNotFoundError, and
@@ -49,7 +50,41 @@ def open_tensors(path: Path) -> TensorFile:
         return _open_safetensors(path)
     if path.suffix in TORCH_SUFFIXES:
         return _open_torch(path)
-    raise ValueError(f'{path}: weights are files that end in {", ".join(SUFFIXES)}')
+    if path.name.endswith(INDEX_SUFFIX):
+        return _open_index(path)
+    raise ValueError(
+        f'{path}: weights are files that end in {", ".join((*SUFFIXES, INDEX_SUFFIX))}'
+    )
+
+
+def files_of(path: Path) -> list[Path]:
+    """The file itself; of an index also the files that it names, behind it."""
+    if not path.name.endswith(INDEX_SUFFIX):
+        return [path]
+    return [path, *(path.with_name(name) for name in sorted({*_weight_map(path).values()}))]
+
+
+def _weight_map(index: Path) -> dict[str, str]:
+    """Name of the file, beside the index, of every tensor."""
+    try:
+        places = json.loads(index.read_text())['weight_map']
+        # What lies elsewhere is not part of these weights.
+        whole = bool(places) and all(Path(name).name == name for name in places.values())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        whole = False
+    if not whole:
+        raise ValueError(f'{index}: no index of safetensors files beside it; fetch it again')
+    return places
+
+
+def _open_index(path: Path) -> TensorFile:
+    places = _weight_map(path)
+    parts = {file.name: _open_safetensors(file) for file in files_of(path)[1:]}
+    lost = [name for name, file in places.items() if name not in parts[file].tensors]
+    if lost:
+        raise ValueError(f'{path}: {listed(lost)} are not in the files that it names')
+    tensors = {name: parts[file].tensors[name] for name, file in places.items()}
+    return TensorFile(path, tensors, next(iter(parts.values())).metadata)
 
 
 def _open_safetensors(path: Path) -> TensorFile:
@@ -119,6 +154,9 @@ def converted(
 
 def _reader(path: Path) -> Callable[[str], torch.Tensor]:
     """A mapping of the file of its own, to take single tensors from."""
+    if path.name.endswith(INDEX_SUFFIX):
+        places = _weight_map(path)
+        return lambda name: _reader(path.with_name(places[name]))(name)
     if path.suffix == '.safetensors':
         from safetensors import safe_open
 

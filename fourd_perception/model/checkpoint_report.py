@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from fourd_perception.model.checkpoint_fetch import sha256_of
+from fourd_perception.model.checkpoint_files import files_of
 from fourd_perception.model.checkpoints import Checkpoint
 from fourd_perception.model.presets import NetworkConfig, PRESETS
 from fourd_perception.model.public_checkpoints import (
@@ -37,7 +38,8 @@ def list_public() -> Iterator[str]:
             sha256 = f', SHA-256 {public.sha256}...' if public.sha256 else ''
             yield f'  not here {size}licence: {public.licence}{sha256}'
     yield ''
-    yield 'Also: the path of a .safetensors or .pt file, or a repository id owner/name[:file]'
+    yield 'Also: the path of a .safetensors or .pt file, of a .safetensors.index.json, or of a'
+    yield 'folder that holds model.safetensors or its index; a repository id owner/name[:file]'
     yield f'that has been fetched. Fetched files lie in {weights_directory()}'
 
 
@@ -76,7 +78,7 @@ def describe(
         f'{file.path}: fits its network, tensor by tensor',
         f'  layout      {checkpoint.layout}, preset: {preset}',
         f'  tensors     {len(file.tensors)}, {", ".join(sorted(types))}',
-        f'  size        {file.path.stat().st_size:,} bytes',
+        f'  size        {sum(f.stat().st_size for f in files_of(file.path)):,} bytes',
         f'  SHA-256     {sha256_of(file.path, progress)}',
         f'  licence     {licence_of(checkpoint) or UNKNOWN}',
     ]

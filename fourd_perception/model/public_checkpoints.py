@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 import re
 
-from fourd_perception.model.checkpoint_files import SUFFIXES
+from fourd_perception.model.checkpoint_files import INDEX_SUFFIX, SUFFIXES
 
 CARD = 'see its model card'
 
@@ -80,11 +80,13 @@ def named(spec: str) -> PublicCheckpoint:
 def local_file(spec: str) -> Path:
     """The file that `weights` names: a path, or what has been fetched under that name or id.
 
-    Nothing is downloaded. Raises FileNotFoundError with the command that fetches it.
+    A folder stands for the model.safetensors, or its index, in it. Nothing is downloaded. Raises
+    FileNotFoundError with the command that fetches what is missing.
     """
     path = Path(spec).expanduser()
-    if path.is_file():
-        return path
+    for file in (path, path / 'model.safetensors', path / f'model{INDEX_SUFFIX}'):
+        if file.is_file():
+            return file
     if path.suffix in SUFFIXES and ':' not in spec:
         raise FileNotFoundError(f'weights {spec!r}: no such file')
     found = fetched(named(spec))

@@ -30,19 +30,24 @@ class StepContext:
 
 
 class Task(Protocol):
-    """A network and what is asked of it.
+    """A network and what is asked of it."""
 
-    network: holds all parameters that checkpoints hold; those with `requires_grad` are trained
-    """
+    @property
+    def network(self) -> nn.Module:
+        """All parameters that checkpoints hold; those with `requires_grad` are trained.
 
-    network: nn.Module
+        In training mode. Where it is divided over processes, its parameters are replaced, so a
+        task keeps none of them.
+        """
+        ...
 
     def losses(self, context: StepContext) -> Mapping[str, torch.Tensor]:
         """Weighted terms by name, each [n]: one value per sample, 0 where it says nothing.
 
-        Differentiable; the same names in every call. Run under autocast. What is minimised is the
-        sum over terms and samples divided by the samples of the step on all ranks, so that
-        several ranks equal one process.
+        Differentiable; the same names in every call. Called under autocast, which it disables for
+        what must keep its digits: truth, geometry, losses. What is minimised is the sum over
+        terms and samples divided by the samples of the step on all ranks, so that several ranks
+        equal one process.
         """
         ...
 

@@ -1,0 +1,7 @@
+"""The tasks that a configuration names as `task: {kind: ...}`, each by its settings."""
+
+from __future__ import annotations
+
+from fourd_perception.training.task import TaskSettings
+
+TASKS: dict[str, type[TaskSettings]] = {}
