@@ -23,7 +23,7 @@ setup(
     maintainer_email='maintainers@fourd-perception.example.org',
     description='A metric 4-D scene from the synchronised cameras of a robot.',
     license='Apache-2.0',
-    extras_require={'test': ['pytest']},
+    extras_require={'test': ['pytest'], 'datasets': ['h5py', 'OpenEXR']},
     entry_points={
         'console_scripts': [
             'fourd-perception = fourd_perception.cli:main',

@@ -15,25 +15,18 @@ import torch
 
 @dataclass(frozen=True)
 class ClipSpec:
-    """The windows wanted of a data set.
+    """The clips wanted of data sets.
 
     size:     (height, width) of the images, multiples of 16
-    instants: instants of a window
-    stride:   frames of the recording from one instant to the next; flow is known for 1 only
-    views:    views of a window; a recording with fewer leaves cells absent
+    instants: of a clip
+    views:    of a clip; a recording with fewer leaves cells absent
     tracks:   tracked points at most
     """
 
     size: tuple[int, int] = (96, 128)
     instants: int = 8
-    stride: int = 1
     views: int = 1
     tracks: int = 0
-
-    @property
-    def span(self) -> int:
-        """Frames of the recording that a window reaches over."""
-        return (self.instants - 1) * self.stride + 1
 
 
 @dataclass(frozen=True)
@@ -63,44 +56,48 @@ class DataSet:
     metric: bool
     recordings: tuple[Recording, ...]
 
-    def windows(self, spec: ClipSpec) -> int:
-        """How many windows there are: one from every frame that has enough after it."""
-        return sum(_starts(recording, spec) for recording in self.recordings)
+    def windows(self, spec: ClipSpec, stride: int = 1) -> int:
+        """How many windows of `spec.instants`, `stride` frames apart, there are.
 
-    def clip(self, index: int, spec: ClipSpec, seed: int | None = None) -> Clips:
-        """Window `index` (0 <= index < windows(spec)) as one clip [1, V, T].
+        One starts at every frame that has enough frames after it.
+        """
+        return sum(_starts(recording, spec.instants, stride) for recording in self.recordings)
+
+    def clip(self, index: int, spec: ClipSpec, stride: int = 1, seed: int | None = None) -> Clips:
+        """Window `index` (0 <= index < windows(spec, stride)) as one clip [1, V, T].
 
         Views, crop and tracks are drawn by the seed; None takes the first views and tracks and the
-        middle of the image. Raises IndexError for a window that there is not, DataSetError for
-        files that cannot be used.
+        middle of the image. Flow is known at stride 1 only. Raises IndexError for a window that
+        there is not, DataSetError for files that cannot be used.
         """
-        recording, start = self._find(index, spec)
+        recording, start = self._find(index, spec.instants, stride)
         generator = None if seed is None else np.random.default_rng(seed)
         views: list[int] = list(range(recording.views))
         place = (0.5, 0.5)
         if generator is not None:
             views = generator.permutation(views).tolist()
             place = (float(generator.random()), float(generator.random()))
-        instants = range(start, start + spec.span, spec.stride)
+        instants = range(start, start + spec.instants * stride, stride)
         frames = [[recording.read(v, i) for i in instants] for v in views[: spec.views]]
-        clips = assemble(frames, spec.size, spec.views, place, adjacent=spec.stride == 1)
+        clips = assemble(frames, spec.size, spec.views, place, adjacent=stride == 1)
         clips.metric[:] = self.metric
         return _with_tracks(clips, spec.tracks, generator)
 
-    def _find(self, index: int, spec: ClipSpec) -> tuple[Recording, int]:
+    def _find(self, index: int, instants: int, stride: int) -> tuple[Recording, int]:
         """The recording of a window, and the frame where it starts."""
-        ends = list(itertools.accumulate(_starts(r, spec) for r in self.recordings))
+        ends = list(itertools.accumulate(_starts(r, instants, stride) for r in self.recordings))
         if not ends or not 0 <= index < ends[-1]:
             raise IndexError(
-                f'data set {self.name} has {ends[-1] if ends else 0} windows of {spec.instants} '
-                f'instants at stride {spec.stride}; there is no window {index}'
+                f'data set {self.name} has {ends[-1] if ends else 0} windows of {instants} '
+                f'instants at stride {stride}; there is no window {index}'
             )
         number = int(np.searchsorted(ends, index, side='right'))
         return self.recordings[number], index - (ends[number - 1] if number else 0)
 
 
-def _starts(recording: Recording, spec: ClipSpec) -> int:
-    return max(0, recording.instants - spec.span + 1)
+def _starts(recording: Recording, instants: int, stride: int) -> int:
+    """Frames of a recording at which a window can start."""
+    return max(0, recording.instants - (instants - 1) * stride)
 
 
 def _with_tracks(clips: Clips, tracks: int, generator: np.random.Generator | None) -> Clips:

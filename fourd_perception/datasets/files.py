@@ -21,25 +21,34 @@ def require_folder(path: Path, content: str) -> Path:
     return path
 
 
-def frame_numbers(folder: Path, name: str) -> range:
-    """Numbers of the frames in a folder whose files are called like `frame_%04d.png`.
+def frame_runs(folder: Path, name: str) -> list[range]:
+    """Runs of consecutive numbers of the files called like `frame_%04d.png` in a folder.
 
-    Raises DataSetError when there is none or one is missing in between.
+    Raises DataSetError when there is none.
     """
-    head, _, tail = re.split(r'%(0\d+)d', name)
+    head, tail = re.split(r'%0\d+d', name)
     pattern = re.compile(re.escape(head) + r'(\d+)' + re.escape(tail))
     matches = [pattern.fullmatch(path.name) for path in require_folder(folder, name).iterdir()]
-    numbers = sorted(int(match[1]) for match in matches if match)
-    if not numbers:
+    runs: list[range] = []
+    for number in sorted(int(match[1]) for match in matches if match):
+        if runs and runs[-1].stop == number:
+            runs[-1] = range(runs[-1].start, number + 1)
+        else:
+            runs.append(range(number, number + 1))
+    if not runs:
         raise DataSetError(f'{folder} holds no {name}; extract the data set again')
-    frames = range(numbers[0], numbers[-1] + 1)
-    missing = sorted(set(frames) - set(numbers))
-    if missing:
+    return runs
+
+
+def frame_numbers(folder: Path, name: str) -> range:
+    """Numbers of the files called like `frame_%04d.png`; DataSetError when one is missing."""
+    runs = frame_runs(folder, name)
+    if len(runs) > 1:
         raise DataSetError(
-            f'{folder / (name % missing[0])} is missing between {numbers[0]} and {numbers[-1]} '
-            f'({len(missing)} such); extract the data set again'
+            f'{folder / (name % runs[0].stop)} is missing, though there are files up to '
+            f'{runs[-1].stop - 1}; extract the data set again'
         )
-    return frames
+    return runs[0]
 
 
 def folders(parent: Path, content: str) -> list[Path]:

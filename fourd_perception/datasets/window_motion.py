@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fourd_perception.datasets.window_occlusion import at_pixels, pixel_grid
-from fourd_perception.geometry.clips import Clips, DYNAMIC, IGNORED, STATIC, VISIBLE
+from fourd_perception.geometry.clips import Clips, IGNORED, STATIC, VISIBLE
+from fourd_perception.geometry.dynamic_label import dynamic_label, own_motion
 import torch
 
 
@@ -18,9 +19,7 @@ def with_dynamic(clips: Clips) -> Clips:
     """
     motion = torch.fmax(_followed(clips, 1), _followed(clips, -1))
     motion = torch.fmax(motion, _tracked(clips))
-    found = torch.where(motion > 1.0, DYNAMIC, IGNORED)
-    found = torch.where(motion < 0.3, STATIC, found)
-    found = torch.where(clips.depth.isinf(), STATIC, found).to(torch.uint8)
+    found = torch.where(clips.depth.isinf(), STATIC, dynamic_label(motion))
     dynamic = torch.where(clips.dynamic == IGNORED, found, clips.dynamic)
     depth = clips.depth.masked_fill(clips.depth.isinf(), float('nan'))
     return replace(clips, dynamic=dynamic, depth=depth)
@@ -43,25 +42,24 @@ def _followed(clips: Clips, step: int) -> torch.Tensor:
         here = pixel_grid(flow).expand_as(flow[:, :, start])
         for instant in range(start + step, instants if step > 0 else -1, step):
             there = here + at_pixels(flow[:, :, instant - step], here)
-            apart = torch.linalg.vector_norm(there - _still(clips, start, instant), dim=2)
+            apart = own_motion(
+                clips.depth[:, :, start],
+                clips.intrinsics[:, :, start],
+                _from_instant(clips, start, instant),
+                there - pixel_grid(flow),
+                clips.intrinsics[:, :, instant],
+            )
             motion[:, :, start] = torch.fmax(motion[:, :, start], apart)
             here = here + at_pixels(onward[:, :, instant - step], here)
     return motion
 
 
-def _still(clips: Clips, start: int, instant: int) -> torch.Tensor:
-    """Where the points of instant `start` would be seen at another, had they stood still.
-
-    Pixels [B, V, 2, H, W]; NaN where depth or a pose is unknown, or behind the camera.
-    """
-    height, width = clips.depth.shape[-2:]
-    intrinsics, pose = clips.intrinsics[:, :, start], clips.world_from_camera[:, :, start]
-    centred = pixel_grid(clips.depth).flatten(1) - intrinsics[..., :2, 2:]
-    focal = intrinsics.diagonal(dim1=-2, dim2=-1)[..., :2, None]
-    rays = torch.cat([centred / focal, torch.ones_like(centred[..., :1, :])], dim=-2)
-    points = rays * clips.depth[:, :, start].flatten(2).unsqueeze(2)
-    world = pose[..., :3, :3] @ points + pose[..., :3, 3:]
-    return _seen_at(clips, instant, world).unflatten(-1, (height, width))
+def _from_instant(clips: Clips, start: int, instant: int) -> torch.Tensor:
+    """The camera of `instant` from that of `start`, [B, V, 4, 4]."""
+    first, other = (clips.world_from_camera[:, :, k] for k in (start, instant))
+    turned = other[..., :3, :3].mT @ first[..., :3, :3]
+    moved = other[..., :3, :3].mT @ (first[..., :3, 3:] - other[..., :3, 3:])
+    return torch.cat([torch.cat([turned, moved], dim=-1), first[..., 3:, :]], dim=-2)
 
 
 def _seen_at(clips: Clips, instant: int, world: torch.Tensor) -> torch.Tensor:
