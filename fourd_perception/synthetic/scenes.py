@@ -1,0 +1,31 @@
+"""Clips of procedural scenes, as many as one wants, with everything known of every pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fourd_perception.geometry.clips import Clips, joined
+from fourd_perception.synthetic.generator.compose import compose
+from fourd_perception.synthetic.generator.draws import Draws
+from fourd_perception.synthetic.generator.render import render
+from fourd_perception.synthetic.generator.spec import SceneSpec, SETTINGS
+import torch
+
+__all__ = ['generate', 'SceneSpec', 'SETTINGS']
+
+
+def generate(seeds: Sequence[int], spec: SceneSpec, device: torch.device | str = 'cpu') -> Clips:
+    """One clip per seed on a device: a function of the seed and the spec alone.
+
+    On the CPU clips are rendered one by one, so that they are the same bits in every batch.
+    """
+    place = torch.device(device)
+    together = 1 if place.type == 'cpu' else len(seeds)
+    draws = Draws.of(seeds)
+    with torch.no_grad():
+        return joined(
+            [
+                render(compose(draws.of_clips(slice(i, i + together)), spec), spec, place)
+                for i in range(0, len(seeds), together)
+            ]
+        )
