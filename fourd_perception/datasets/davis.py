@@ -104,6 +104,6 @@ def _read_mask(path: Path) -> np.ndarray:
     except (UnidentifiedImageError, OSError) as error:
         raise DataSetError(f'{path} is no mask that can be decoded: {error}') from error
     if numbered:
-        return np.where(values == _VOID, -1, values).astype(np.int16)
+        return np.where(values == _VOID, np.int16(-1), values.astype(np.int16))
     white = values if values.ndim == 2 else values[..., 0]
     return (white > 0).astype(np.int16)

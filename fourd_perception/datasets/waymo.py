@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 from fourd_perception.datasets.dataset import DataSet, Recording
 from fourd_perception.datasets.files import (
@@ -84,7 +85,7 @@ def _read_camera(path: Path) -> tuple[Lens, np.ndarray]:
             intrinsics = stored['intrinsics'].astype(float).reshape(3, 3)
             pose = stored['cam2world'].astype(float).reshape(4, 4)
             distortion = tuple(stored['distortion'].astype(float).ravel().tolist())
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise DataSetError(
             f'{path} does not hold intrinsics [3, 3], cam2world [4, 4] and distortion: {error}'
         ) from error
@@ -102,7 +103,7 @@ def read_exr(path: Path) -> np.ndarray:
         raise DataSetError(f'{path} needs the package OpenEXR: pip install OpenEXR') from error
     read_bytes(path)
     try:
-        with OpenEXR.File(str(path)) as file:
+        with OpenEXR.File(str(path), separate_channels=True) as file:
             channels = {name: c.pixels for name, c in file.channels().items()}
     except (RuntimeError, ValueError, OSError) as error:
         raise DataSetError(f'{path} is no whole OpenEXR file: {error}') from error
