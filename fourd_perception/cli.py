@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import fourd_perception
+from fourd_perception.cli_evaluation import add_evaluate_verb
 from fourd_perception.cli_networks import add_network_verbs
 from fourd_perception.cli_training import add_train_verb
 from fourd_perception.cli_verb import (
@@ -56,11 +57,6 @@ latencies, versions) and OUT/node.log. The node listens on ROS_DOMAIN_ID, so RVi
 
   fourd-perception replay out/room --weights untrained:0 --allow-unscaled --out out/run
   fourd-perception replay out/lab --fixed lab --rate auto -p window.length:=3 --out out/run
-"""
-EVALUATE = """\
-Score, report and picture replays: OUT/report.md, and contact_sheet.png in every run. Where the
-recording knows the truth and the run is metric, accuracy is tabled; a run with truth: weights must
-keep every limit of the table, else the exit code is 1.
 """
 
 
@@ -147,22 +143,6 @@ def replay(args: argparse.Namespace) -> int:
     return DONE if run.exit_code == 0 else FAILED
 
 
-def evaluate_replay(args: argparse.Namespace) -> int:
-    """Score, report and picture runs of `replay`."""
-    from fourd_perception.bag.run_evaluation import evaluate_runs
-    from fourd_perception.progress import Progress
-
-    with Progress('evaluating') as progress:
-        report, failures = evaluate_runs(
-            args.runs, args.out, lambda run, share: progress.show(share, run)
-        )
-    print(report.read_text())
-    print(f'written to {report}')
-    for failure in failures:
-        print(f'not as it must be: {failure}', file=sys.stderr)
-    return FAILED if failures else DONE
-
-
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
@@ -181,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_synth(verbs)
     _add_make_bag(verbs)
     _add_replay(verbs)
-    _add_evaluate(verbs)
+    add_evaluate_verb(verbs)
     add_network_verbs(verbs)
     add_train_verb(verbs)
     return parser
@@ -258,16 +238,6 @@ def _add_replay(verbs: Any) -> None:
     )
     add('--fixed', metavar='FRAME', help='TF frame that the cameras stand still in')
     parser.set_defaults(run=replay)
-
-
-def _add_evaluate(verbs: Any) -> None:
-    parser = verbs.add_parser('evaluate', help='score and picture results')
-    kinds = parser.add_subparsers(title='what to evaluate', required=True, metavar='KIND')
-    replays = verb(kinds, 'replay', 'outputs that `replay` recorded', EVALUATE)
-    add = replays.add_argument
-    add('runs', type=Path, nargs='+', metavar='RUN', help='folder given to replay as --out')
-    add('--out', type=Path, metavar='DIR', help='where report.md goes (beside the first run)')
-    replays.set_defaults(run=evaluate_replay)
 
 
 def _rate_or_auto(text: str) -> float | None:

@@ -128,6 +128,41 @@ def make_bag(
                     progress(number + 1, count)
 
 
+@dataclass(frozen=True, eq=False)
+class RigFrames:
+    """Rectified images of a rig's videos in memory.
+
+    cameras: per view
+    images:  per view, uint8 [h, w, 3] RGB of every instant taken
+    seconds: of every instant
+    """
+
+    cameras: list[CameraModel]
+    images: list[list[np.ndarray]]
+    seconds: list[float]
+
+
+def read_frames(rig_file: Path | str, longest_side: int, every: int) -> RigFrames:
+    """Every `every`-th instant of the videos of a rig file, rectified as `make_bag` does.
+
+    longest_side: of the rectified images, px
+    Raises RigError for anything that does not fit.
+    """
+    rigs = read_rig(rig_file)
+    rectifiers = [make_rectifier(rig, longest_side) for rig in rigs]
+    images: list[list[np.ndarray]] = [[] for _ in rigs]
+    with ExitStack() as stack:
+        videos = [stack.enter_context(_opened(rig)) for rig in rigs]
+        rate, count = _common_rate(rigs, videos), _common_length(rigs, videos)
+        for number in range(count):
+            for view, (rig, video) in enumerate(zip(rigs, videos)):
+                raw = _next_frame(rig, video, number, wanted=number % every == 0)
+                if raw is not None:
+                    images[view].append(np.ascontiguousarray(rectifiers[view](raw)[..., ::-1]))
+    seconds = [float(number / rate) for number in range(0, count, every)]
+    return RigFrames([rectifier.camera for rectifier in rectifiers], images, seconds)
+
+
 def _declare(writer: BagWriter, rectifiers: Sequence[Rectifier], frame: str) -> None:
     cameras = [rectifier.camera for rectifier in rectifiers]
     writer.topic('/tf_static', 'tf2_msgs/msg/TFMessage', LATCHED)

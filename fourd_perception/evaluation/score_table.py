@@ -71,7 +71,7 @@ class Table:
     def failures(self) -> list[str]:
         """The rows whose bars are broken, in words."""
         return [
-            f'{self.title}: {row.what} {_number(row.values.get(row.judged))} {row.unit}'.rstrip()
+            f'{self.title}: {row.what} {number(row.values.get(row.judged))} {row.unit}'.rstrip()
             + f' ({", ".join(map(str, row.bars))})'
             for row in self.rows
             if not row.passed
@@ -121,7 +121,7 @@ def _lines(table: Table) -> Iterator[str]:
 def _cells(row: Row, table: Table, barred: bool, counted: bool) -> list[str]:
     cells = [row.what + (f' ({row.unit})' if row.unit else '')]
     for method in table.methods:
-        cell = _number(row.values.get(method))
+        cell = number(row.values.get(method))
         cells.append(f'**{cell}**' if method == row.judged and row.bars else cell)
     if barred:
         verdict = ('ok' if row.passed else '**below**') if row.bars else ''
@@ -129,7 +129,8 @@ def _cells(row: Row, table: Table, barred: bool, counted: bool) -> list[str]:
     return [*cells, row.count] if counted else cells
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """Three digits that tell; nothing for None."""
     if value is None:
         return ''
     return f'{value:.3g}' if abs(value) < 1000 else f'{value:.0f}'
