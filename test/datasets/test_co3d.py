@@ -126,7 +126,7 @@ def copied(tmp_path: Path, written: Path) -> Path:
 def test_sequence_shows_the_room(tmp_path: Path, layout: str | None) -> None:
     poses = write_category(tmp_path, layout)
     clips = open_co3d(tmp_path).clip(0, WINDOW)
-    assert_shows_room(clips, poses, coverage=0.49, scale=SCALE)
+    assert_shows_room(clips, [0.25, 0.5, 0.75], poses, coverage=0.49, scale=SCALE)
     # Zero, infinity, NaN, and at the lower end what the mask excludes.
     assert clips.depth[..., :24, :].isnan().all()
     assert clips.depth[..., 24:72, :].isfinite().all()

@@ -28,6 +28,7 @@ SIZE = 480, 640
 START = 1_305_031_102.0
 # Seconds of the images; the truth has rows from 0.1 to 0.75, the third image has no depth.
 IMAGES = (0.0213, 0.2, 0.3331, 0.4667, 0.6, 0.8)
+COVERAGE = np.array([[0.8, 0.8, 0.0, 0.8, 0.8, 0.8]])
 WINDOW = ClipSpec(size=(96, 128), instants=6)
 FREIBURG3 = np.array([[535.4, 0, 320.1], [0, 539.2, 247.6], [0, 0, 1]])
 FREIBURG1 = np.array([[517.3, 0, 318.6], [0, 516.5, 255.3], [0, 0, 1]])
@@ -110,14 +111,14 @@ def true_poses() -> np.ndarray:
 @pytest.mark.parametrize('number', [0, 1], ids=['freiburg1', 'freiburg3'])
 def test_tum_shows_the_room(tum: Path, true_poses: np.ndarray, number: int) -> None:
     clips = pickle.loads(pickle.dumps(open_tum_rgbd(tum))).clip(number, WINDOW)
-    assert_shows_room(clips, true_poses, coverage=np.array([[0.8, 0.8, 0, 0.8, 0.8, 0.8]]))
+    assert_shows_room(clips, IMAGES, true_poses, COVERAGE)
     assert clips.metric.all()
     np.testing.assert_allclose(clips.seconds[0, 0] - START, IMAGES, atol=1e-6)
 
 
 def test_bonn_shows_the_room(bonn: Path, true_poses: np.ndarray) -> None:
     clips = open_bonn(bonn).clip(0, WINDOW)
-    assert_shows_room(clips, true_poses, coverage=np.array([[0.8, 0.8, 0, 0.8, 0.8, 0.8]]))
+    assert_shows_room(clips, IMAGES, true_poses, COVERAGE)
     assert clips.metric.all()
 
 

@@ -92,7 +92,7 @@ def scan() -> Scan:
 def test_export_shows_the_room(tmp_path: Path, scan: Scan) -> None:
     scan.write_export(tmp_path / NAME)
     clips = open_scannet(tmp_path).clip(0, WINDOW)
-    assert_shows_room(clips, scan.known_poses, coverage=0.65)
+    assert_shows_room(clips, np.arange(FRAMES) / 4, scan.known_poses, coverage=0.65)
     # The upper quarter of the depth image was not measured.
     assert clips.depth[..., :18, :].isnan().all()
     assert (clips.dynamic == STATIC).all()
@@ -103,7 +103,7 @@ def test_export_shows_the_room(tmp_path: Path, scan: Scan) -> None:
 def test_container_shows_the_room(tmp_path: Path, scan: Scan) -> None:
     scan.write_sens(tmp_path / f'{NAME}/{NAME}.sens')
     clips = open_scannet(tmp_path).clip(0, WINDOW)
-    assert_shows_room(clips, scan.known_poses, coverage=0.65)
+    assert_shows_room(clips, np.arange(FRAMES) / 4, scan.known_poses, coverage=0.65)
     np.testing.assert_allclose(clips.seconds[0, 0], 1 + 0.033 * np.arange(FRAMES))
 
 
@@ -115,7 +115,7 @@ def test_export_of_every_tenth_frame(tmp_path: Path, scan: Scan) -> None:
             (folder / f'{number}.{end}').rename(folder / f'{10 * number}.{end}')
     clips = open_scannet(tmp_path).clip(0, WINDOW)
     np.testing.assert_allclose(clips.seconds[0, 0], np.arange(FRAMES) / 3)
-    assert_shows_room(clips, scan.known_poses, coverage=0.65)
+    assert_shows_room(clips, np.arange(FRAMES) / 4, scan.known_poses, coverage=0.65)
 
 
 def test_container_that_is_cut_short_is_named(tmp_path: Path, scan: Scan) -> None:

@@ -22,6 +22,7 @@ from painted_room import assert_shows_room, PaintedRoom, rays_through
 
 SIZE = 480, 640
 FRAMES = 3
+SECONDS = np.arange(FRAMES) / 3
 COLOUR = np.array([[525.0, 0, 320], [0, 525, 240], [0, 0, 1]])
 DEPTH = np.array([[585.0, 0, 320], [0, 585, 240], [0, 0, 1]])
 WINDOW = ClipSpec(size=(96, 128), instants=FRAMES)
@@ -45,7 +46,7 @@ def write_sequence(folder: Path) -> np.ndarray:
     folder.mkdir(parents=True)
     room, poses = PaintedRoom(), []
     for number in range(FRAMES):
-        seconds = number / 3
+        seconds = SECONDS[number]
         pose = room.pose(seconds)
         image, _ = room.seen(rays_through(COLOUR, SIZE), SIZE, seconds, pose)
         tracked = pose @ colour_from_depth()
@@ -75,7 +76,7 @@ def test_registered_here_it_shows_the_room(written: tuple[Path, np.ndarray]) -> 
     root, poses = written
     clips = open_seven_scenes(root).clip(0, WINDOW)
     # 200 of 640 columns were not measured, and the depth sensor sees less than the camera.
-    assert_shows_room(clips, poses, coverage=0.54)
+    assert_shows_room(clips, SECONDS, poses, coverage=0.54)
     assert clips.depth[..., :30].isnan().all()
     assert (clips.dynamic == STATIC).all()
     assert clips.metric.all()
@@ -90,10 +91,11 @@ def test_depth_that_is_registered_already_is_taken(
     shutil.copytree(root / 'chess/seq-01', folder)
     room = PaintedRoom()
     for number in range(FRAMES):
-        _, depth = room.seen(rays_through(COLOUR, SIZE), SIZE, number / 3, None)
+        _, depth = room.seen(rays_through(COLOUR, SIZE), SIZE, SECONDS[number], None)
         raw = np.round(1000 * depth).astype(np.uint16)
         cv2.imwrite(str(folder / f'frame-{number:06d}.depth.proj.png'), raw)
-    assert_shows_room(open_seven_scenes(tmp_path).clip(0, WINDOW), poses, coverage=0.99)
+    clips = open_seven_scenes(tmp_path).clip(0, WINDOW)
+    assert_shows_room(clips, SECONDS, poses, coverage=0.99)
 
 
 def test_splits(written: tuple[Path, np.ndarray]) -> None:
@@ -136,4 +138,5 @@ def test_lost_tracking_is_an_unknown_pose(
     lost[0, 1] = np.nan
     text = ' '.join(['nan'] * 4)
     (tmp_path / 'chess/seq-01/frame-000001.pose.txt').write_text('\n'.join([text] * 4))
-    assert_shows_room(open_seven_scenes(tmp_path).clip(0, WINDOW), lost, coverage=0.54)
+    clips = open_seven_scenes(tmp_path).clip(0, WINDOW)
+    assert_shows_room(clips, SECONDS, lost, coverage=0.54)

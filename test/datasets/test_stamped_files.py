@@ -95,6 +95,14 @@ def test_lists_in_any_order_with_comments(tmp_path: Path) -> None:
     assert files == (tmp_path / 'rgb/a.png', tmp_path / 'rgb/b.png')
 
 
+def test_rows_in_any_order(tmp_path: Path) -> None:
+    rows = turning(np.array([0.0, 0.02, 0.04])).rows
+    np.savetxt(tmp_path / 'groundtruth.txt', rows[[2, 0, 1]])
+    pose = Trajectory.read(tmp_path / 'groundtruth.txt').pose(0.03)
+    assert pose is not None
+    np.testing.assert_allclose(pose[:3, 3], [0.03, 0, 0], atol=1e-9)
+
+
 @pytest.mark.parametrize('text', ['', '# nothing\n', 'one rgb/a.png\n', '1.0\n'])
 def test_bad_list_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / 'rgb.txt'

@@ -88,7 +88,7 @@ def test_segment_shows_the_room(written: tuple[Path, np.ndarray]) -> None:
     root, poses = written
     clips = open_waymo(root).clip(0, WINDOW)
     # A pixel of the clip takes 16 or 7.6 of the image, of which one in ten was met.
-    assert_shows_room(clips, poses, coverage=np.array([[0.75] * 3, [0.45] * 3]))
+    assert_shows_room(clips, [0, 0.1, 0.2], poses, np.array([[0.75] * 3, [0.45] * 3]))
     assert clips.metric.all()
     assert (clips.dynamic == IGNORED).all()
     np.testing.assert_allclose(clips.seconds[0], np.tile([1.7, 1.8, 1.9], (2, 1)))
