@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 from fourd_perception.datasets.dataset import DataSet, Recording
@@ -32,8 +33,9 @@ def open_waymo(root: Path) -> DataSet:
     depth along z is known at the pixels that the lidar met, 0 elsewhere; poses are the
     cameras' in OpenCV's axes; the .npz holds `intrinsics`, `cam2world` and `distortion` (k1, k2,
     p1, p2, k3), by which image and depth are undistorted here. Labels are unknown. There are no
-    stamps; 10 images a second are assumed.
+    stamps; 10 images a second are assumed. Needs OpenEXR.
     """
+    _openexr()
     folders = sorted({path.parent for path in require_folder(root, 'segments').glob('*/*_*.jpg')})
     if not folders:
         raise DataSetError(f'{root} holds no <segment>/<frame>_<camera>.jpg; prepare Waymo there')
@@ -94,16 +96,19 @@ def _read_camera(path: Path) -> tuple[Lens, np.ndarray]:
     return Lens(focal, centre, distortion), pose
 
 
-def read_exr(path: Path) -> np.ndarray:
-    """float32 [h, w] of an OpenEXR file with one channel."""
+def _openexr() -> Any:
     try:
-        # Needed for this one set, and not packaged by ROS distributions.
         import OpenEXR
     except ImportError as error:
-        raise DataSetError(f'{path} needs the package OpenEXR: pip install OpenEXR') from error
+        raise DataSetError('depth of Waymo is OpenEXR; run `pip install OpenEXR`') from error
+    return OpenEXR
+
+
+def read_exr(path: Path) -> np.ndarray:
+    """float32 [h, w] of an OpenEXR file with one channel."""
     read_bytes(path)
     try:
-        with OpenEXR.File(str(path), separate_channels=True) as file:
+        with _openexr().File(str(path), separate_channels=True) as file:
             channels = {name: c.pixels for name, c in file.channels().items()}
     except (RuntimeError, ValueError, OSError) as error:
         raise DataSetError(f'{path} is no whole OpenEXR file: {error}') from error
