@@ -18,8 +18,8 @@ import yaml
 class StartFrom:
     """Weights that a training starts from instead of drawn ones.
 
-    weights: a file of a training (its averaged weights are taken), .safetensors, its index or the
-             folder that holds it
+    weights: a file of a training (its averaged weights are taken), or anything else that the
+             node's `weights` takes: a file, an index, a folder of them, a name that was fetched
     into:    what the names of this network begin with where the file's names follow, such as
              `flow_module.`
     missing: beginnings of names of this network, under `into`, that the file may lack; they stay
@@ -27,7 +27,7 @@ class StartFrom:
     unused:  beginnings of names of the file that this network may lack
     """
 
-    weights: Path
+    weights: str
     into: str = ''
     missing: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()

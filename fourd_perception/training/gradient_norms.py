@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import exp, log
 from statistics import median
 
 import torch
@@ -57,6 +58,6 @@ def balanced(norms: Mapping[str, float]) -> dict[str, float]:
     pulling = [norm for norm in norms.values() if norm > 0]
     if not pulling:
         return dict.fromkeys(norms, 1.0)
-    low = median(pulling) / MOST_RATIO**0.5
-    high = median(pulling) * MOST_RATIO**0.5
+    middle = exp(median(map(log, pulling)))
+    low, high = middle / MOST_RATIO**0.5, middle * MOST_RATIO**0.5
     return {n: min(max(norm, low), high) / norm if norm > 0 else 1.0 for n, norm in norms.items()}

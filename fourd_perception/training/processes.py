@@ -38,15 +38,15 @@ class Processes:
 
 @contextmanager
 def joined_processes(device: str) -> Iterator[Processes]:
-    """Join the processes that torchrun has started, or be the only one.
+    """Join the processes that torchrun has started, or be the only one; once is enough.
 
     device: `auto`, `cpu` or `cuda`; with several processes on GPUs each takes its own
     Raises ValueError where there is no GPU, or too few.
     """
     rank, count = (int(os.environ.get(n, d)) for n, d in (('RANK', '0'), ('WORLD_SIZE', '1')))
     chosen = _device(device, int(os.environ.get('LOCAL_RANK', '0')))
-    if count == 1:
-        yield Processes(0, 1, chosen)
+    if count == 1 or dist.is_initialized():
+        yield Processes(rank, count, chosen)
         return
     backend = 'cpu:gloo,cuda:nccl' if chosen.type == 'cuda' else 'gloo'
     dist.init_process_group(backend, timeout=PATIENCE)

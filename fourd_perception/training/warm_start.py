@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fourd_perception.model.checkpoint_files import listed, open_tensors
+from fourd_perception.model.public_checkpoints import local_file
 from fourd_perception.training.config import StartFrom
 import torch
 from torch import nn
@@ -16,7 +17,7 @@ def start_from(network: nn.Module, source: StartFrom) -> int:
     Raises ValueError that lists names that one side has and the other lacks, unless `source`
     allows them, and tensors of another shape.
     """
-    file = open_tensors(source.weights)
+    file = open_tensors(local_file(source.weights))
     found = {source.into + name: tensor for name, tensor in file.tensors.items()}
     own = {n: t for n, t in network.state_dict().items() if n.startswith(source.into)}
     missing = _others(own.keys() - found.keys(), source.into, source.missing)

@@ -1,6 +1,7 @@
 """A small task that learns in a second, and the command line with it among the tasks.
 
-`python toy_task.py train CONFIG ...` is `fourd-perception train CONFIG ...`.
+`python toy_task.py train CONFIG ...` is `fourd-perception train CONFIG ...`; behind `then` may
+follow further commands for the same process, which saves it the start.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 
 from fourd_perception.cli import main
 from fourd_perception.model.layers.block import Block
+from fourd_perception.training.processes import joined_processes
 from fourd_perception.training.task import StepContext
 from fourd_perception.training.tasks import TASKS
 import numpy as np
@@ -36,7 +38,9 @@ class ToyNetwork(nn.Module):
         self.config = config
         self.embed = nn.Linear(2, config.dim)
         self.token = nn.Parameter(0.02 * torch.randn(1, 1, config.dim))
-        self.trunk = nn.ModuleList(Block(config.dim, 2) for _ in range(config.depth))
+        self.trunk = nn.ModuleList(
+            Block(config.dim, 2, qkv_bias=False) for _ in range(config.depth)
+        )
         self.dropout = nn.Dropout(0.1)
         self.centre = nn.Linear(config.dim, 2)
         self.radius = nn.Linear(config.dim, 1)
@@ -137,5 +141,20 @@ def truth(points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 TASKS['toy'] = ToySettings
 
+
+def commands(words: Sequence[str]) -> list[list[str]]:
+    """The words between each `then`."""
+    found: list[list[str]] = [[]]
+    for word in words:
+        if word == 'then':
+            found.append([])
+        else:
+            found[-1].append(word)
+    return found
+
+
 if __name__ == '__main__':
-    sys.exit(main())
+    with joined_processes('cpu'):
+        for words in commands(sys.argv[1:]):
+            if code := main(words):
+                sys.exit(code)
