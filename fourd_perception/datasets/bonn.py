@@ -1,16 +1,16 @@
 """Bonn RGB-D Dynamic: people and boxes that move, with a motion-capture trajectory.
 
-https://www.ipb.uni-bonn.de/data/rgbd-dynamic-dataset, for research; the page names no licence:
-ask before other use. Palazzolo et al., ReFusion (IROS 2019).
+https://www.ipb.uni-bonn.de/data/rgbd-dynamic-dataset, made for research; no licence is known to
+us, so ask before other use. Palazzolo et al., ReFusion (IROS 2019).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from fourd_perception.datasets.dataset import DataSet
+from fourd_perception.datasets.dataset import DataSet, Recording
 from fourd_perception.datasets.files import require_folders
-from fourd_perception.datasets.rgbd_sequence import RgbdSequence
+from fourd_perception.datasets.rgbd_sequence import open_rgbd_sequence
 from fourd_perception.datasets.undistortion import Lens
 from fourd_perception.geometry.poses import nearest_rotation, transform
 import numpy as np
@@ -44,10 +44,11 @@ def open_bonn(root: Path) -> DataSet:
     Labels are unknown but in the two still recordings, where everything is static.
     """
     folders = require_folders(root, 'rgbd_bonn_*', 'unpack recordings of Bonn there')
-    sequences = [
-        RgbdSequence(folder, _LENS, folder.name in _STILL, _of_camera) for folder in folders
-    ]
-    return DataSet('bonn', metric=True, recordings=tuple(s.recording() for s in sequences))
+    return DataSet('bonn', metric=True, recordings=tuple(_recording(f) for f in folders))
+
+
+def _recording(folder: Path) -> Recording:
+    return open_rgbd_sequence(folder, _LENS, folder.name in _STILL, _of_camera)
 
 
 def _of_camera(pose: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """DAVIS 2016 and 2017: videos with masks of the objects that stand out and move.
 
-https://davischallenge.org, for research: annotations CC BY-NC 4.0, videos of several licences.
-Perazzi et al. (CVPR 2016), Pont-Tuset et al. (arXiv:1704.00675).
+https://davischallenge.org, made for research; the videos have several owners, so read the terms
+there before other use. Perazzi et al. (CVPR 2016), Pont-Tuset et al. (arXiv:1704.00675).
 """
 
 from __future__ import annotations

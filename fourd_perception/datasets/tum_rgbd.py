@@ -9,11 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 import re
 
-from fourd_perception.datasets.dataset import DataSet
+from fourd_perception.datasets.dataset import DataSet, Recording
 from fourd_perception.datasets.files import require_folders
-from fourd_perception.datasets.rgbd_sequence import RgbdSequence
+from fourd_perception.datasets.rgbd_sequence import open_rgbd_sequence
 from fourd_perception.datasets.undistortion import Lens
-import numpy as np
 
 # The calibrations of the data set's page. freiburg3 comes undistorted; the depth images are
 # registered to the colour ones, and the factors of depth there are applied already.
@@ -36,15 +35,9 @@ def open_tum_rgbd(root: Path) -> DataSet:
     folders = require_folders(
         root, 'rgbd_dataset_freiburg[123]_*', 'unpack recordings of TUM RGB-D there'
     )
-    sequences = [_sequence(folder) for folder in folders]
-    return DataSet('tum_rgbd', metric=True, recordings=tuple(s.recording() for s in sequences))
+    return DataSet('tum_rgbd', metric=True, recordings=tuple(_recording(f) for f in folders))
 
 
-def _sequence(folder: Path) -> RgbdSequence:
+def _recording(folder: Path) -> Recording:
     lens = _LENSES[folder.name.split('_')[2]]
-    still = not _SOMETHING_MOVES.search(folder.name)
-    return RgbdSequence(folder, lens, still, _as_it_is)
-
-
-def _as_it_is(pose: np.ndarray) -> np.ndarray:
-    return pose
+    return open_rgbd_sequence(folder, lens, still=not _SOMETHING_MOVES.search(folder.name))

@@ -117,7 +117,7 @@ def test_tum_shows_the_room(tum: Path, true_poses: np.ndarray, number: int) -> N
 
 
 def test_bonn_shows_the_room(bonn: Path, true_poses: np.ndarray) -> None:
-    clips = open_bonn(bonn).clip(0, WINDOW)
+    clips = pickle.loads(pickle.dumps(open_bonn(bonn))).clip(0, WINDOW)
     assert_shows_room(clips, IMAGES, true_poses, COVERAGE)
     assert clips.metric.all()
 
@@ -169,6 +169,16 @@ def test_depth_of_8_bits_is_named(tmp_path: Path, tum: Path) -> None:
     cv2.imwrite(str(path), np.zeros(SIZE, np.uint8))
     with pytest.raises(DataSetError, match=re.escape(str(path))):
         open_tum_rgbd(tmp_path).clip(0, WINDOW)
+
+
+@pytest.mark.parametrize('name', ['rgb', 'depth', 'groundtruth'])
+def test_missing_list_is_named_at_once(tmp_path: Path, tum: Path, name: str) -> None:
+    folder = tmp_path / 'rgbd_dataset_freiburg3_walking_xyz'
+    folder.mkdir()
+    for kind in {'rgb', 'depth', 'groundtruth'} - {name}:
+        shutil.copy(tum / folder.name / f'{kind}.txt', folder)
+    with pytest.raises(DataSetError, match=re.escape(str(folder / f'{name}.txt'))):
+        open_tum_rgbd(tmp_path)
 
 
 @pytest.mark.parametrize('opener', [open_tum_rgbd, open_bonn])
