@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 
 Step = Callable[[nn.Module, torch.Tensor, int], torch.Tensor]
 
@@ -45,10 +43,3 @@ def alternate(
             if i in taps:
                 kept[i] = torch.cat([outputs[i], tokens], dim=-1)
     return kept
-
-
-def call(block: nn.Module, *arguments: Any) -> torch.Tensor:
-    """Run a block, recomputing it in the backward pass while it trains."""
-    if block.training and torch.is_grad_enabled():
-        return checkpoint(block, *arguments, use_reentrant=False)
-    return block(*arguments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from fourd_perception.model.alternating import alternate, call
+from fourd_perception.model.alternating import alternate
 from fourd_perception.model.cell_layout import CellLayout
 from fourd_perception.model.cross_view import TrunkTables
 from fourd_perception.model.layers.attention import Attention
@@ -161,10 +161,10 @@ class CrossTimeLocalFusion(nn.Module):
         neighbours = neighbours_of(layout, self.window, tokens.device)
 
         def frame_step(block: nn.Module, x: torch.Tensor, _: int) -> torch.Tensor:
-            return call(block, x.flatten(0, 1), tables.rotary).unflatten(0, x.shape[:2])
+            return block(x.flatten(0, 1), tables.rotary).unflatten(0, x.shape[:2])
 
         def temporal_step(block: nn.Module, x: torch.Tensor, _: int) -> torch.Tensor:
-            return call(block, x, tables.rotary, neighbours)
+            return block(x, tables.rotary, neighbours)
 
         return alternate(
             tokens,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
-from fourd_perception.model.alternating import alternate, call
+from fourd_perception.model.alternating import alternate
 from fourd_perception.model.cell_layout import CellLayout
 from fourd_perception.model.layers.attention import Observe
 from fourd_perception.model.layers.patch_encoder import DinoEncoder, PatchConvolution
@@ -173,7 +173,7 @@ class CrossViewGlobalFusion(nn.Module):
             mask = None
             if hidden is not None and readable is not None and i < hidden.pairs:
                 mask = readable.flatten(0, 1)[:, None, None]
-            return call(block, x.flatten(0, 1), rotary, mask).unflatten(0, x.shape[:2])
+            return block(x.flatten(0, 1), rotary, mask).unflatten(0, x.shape[:2])
 
         def global_step(block: nn.Module, x: torch.Tensor, i: int) -> torch.Tensor:
             mask = readable if hidden is not None and i < hidden.pairs else None
@@ -209,4 +209,4 @@ class CrossViewGlobalFusion(nn.Module):
         """Let all tokens of all frames given read each other, but for unreadable keys."""
         mask = None if readable is None else readable.flatten(1)[:, None, None]
         frames = rotary.repeat(x.shape[1])
-        return call(block, x.flatten(1, 2), frames, mask, observe).view_as(x)
+        return block(x.flatten(1, 2), frames, mask, observe).view_as(x)
