@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fourd_perception.training.small import SmallSettings
 from fourd_perception.training.task import TaskSettings
 
-TASKS: dict[str, type[TaskSettings]] = {}
+TASKS: dict[str, type[TaskSettings]] = {'small': SmallSettings}

@@ -1,0 +1,104 @@
+"""Where the clips of a training come from: generated scenes, and data sets by weight."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from fourd_perception.datasets.dataset import ClipSpec
+from fourd_perception.datasets.mixture import open_mixture, Share
+from fourd_perception.geometry.clips import Clips, joined
+from fourd_perception.synthetic.scenes import generate, SceneSpec
+from fourd_perception.training.seeded import choices
+import torch
+
+
+@dataclass(frozen=True)
+class DataSetShare:
+    """A data set of the mixture; fields as in `datasets.mixture.Share`."""
+
+    name: str
+    root: Path
+    weight: float = 1.0
+    strides: tuple[int, ...] = (1,)
+
+
+@dataclass(frozen=True)
+class SourceSettings:
+    """The mixture.
+
+    generated:   weight of generated scenes beside the data sets
+    setting:     of the generated scenes, see `SceneSpec`
+    data_sets:   none: generated scenes alone
+    skip_absent: leave out data sets that are not there, with a warning, instead of stopping
+    scenes:      generated scenes that there are, each seen again and again; None: one a sample
+    """
+
+    generated: float = 1.0
+    setting: str = 'mixed'
+    data_sets: tuple[DataSetShare, ...] = ()
+    skip_absent: bool = False
+    scenes: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.generated < 0 or (self.generated == 0 and not self.data_sets):
+            raise ValueError(
+                f'generated scenes have weight {self.generated}, of {len(self.data_sets)} data '
+                'sets; give a weight above 0, or 0 and a data set'
+            )
+        if self.scenes is not None and (self.scenes < 1 or self.data_sets):
+            raise ValueError(
+                f'{self.scenes} scenes beside {len(self.data_sets)} data sets; give 1 or more '
+                'scenes and no data sets'
+            )
+        SceneSpec(setting=self.setting)
+
+
+@dataclass(frozen=True)
+class ClipRequest:
+    """What clips are wanted: size (height, width), views, instants, whether things move."""
+
+    size: tuple[int, int]
+    views: int
+    instants: int
+    movers: bool = True
+
+
+@lru_cache(maxsize=64)
+def _scene(seed: int, spec: SceneSpec, device: torch.device) -> Clips:
+    """One of a few scenes, drawn once."""
+    return generate([seed], spec, device)
+
+
+# Clips of the seeds, each a function of its own seed and of the request.
+DrawClips = Callable[[Sequence[int], ClipRequest, torch.device], Clips]
+
+
+def clip_source(settings: SourceSettings) -> DrawClips:
+    """Open the data sets; AbsentDataSet names one that is not there."""
+    mixture = None
+    if settings.data_sets:
+        shares = [Share(s.name, s.root, s.weight, s.strides) for s in settings.data_sets]
+        mixture = open_mixture(shares, settings.skip_absent)
+    weight = sum(share.weight for share in settings.data_sets) if mixture else 0.0
+    share = settings.generated / (settings.generated + weight)
+
+    def draw(seeds: Sequence[int], request: ClipRequest, device: torch.device) -> Clips:
+        spec = SceneSpec(
+            request.size, request.views, request.instants, settings.setting, request.movers
+        )
+        if settings.scenes is not None:
+            return joined([_scene(seed % settings.scenes, spec, device) for seed in seeds])
+        if mixture is None:
+            return generate(seeds, spec, device)
+        wanted = ClipSpec(request.size, request.instants, request.views)
+        own = [seed for seed in seeds if choices('source', seed).random() < share]
+        scenes = generate(own, spec, device) if own else None
+        clips = [mixture.clip(seed, wanted).to(device) for seed in seeds if seed not in own]
+        together = joined(clips + ([scenes] if scenes is not None else []))
+        order = [seed for seed in seeds if seed not in own] + own
+        return together[torch.tensor([order.index(seed) for seed in seeds], device=device)]
+
+    return draw

@@ -1,0 +1,32 @@
+"""Which clips a training sees as it goes on (training.md 3.9)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ClipStage:
+    """One stretch of a training.
+
+    until:  progress at which it ends, 0..1
+    size:   (height, width) of landscape images, multiples of 16
+    movers: whether things move in generated scenes
+    """
+
+    until: float = 1.0
+    size: tuple[int, int] = (96, 128)
+    movers: bool = True
+
+
+def check_stages(stages: Sequence[ClipStage]) -> None:
+    """Raise ValueError unless the stages follow each other up to the end."""
+    ends = [stage.until for stage in stages]
+    if not ends or ends != sorted(set(ends)) or ends[0] <= 0 or ends[-1] != 1.0:
+        raise ValueError(f'stages end at {ends}; let `until` rise from above 0 to 1.0 at last')
+
+
+def stage_at(stages: Sequence[ClipStage], progress: float) -> ClipStage:
+    """The stage at this progress; the last one goes on to the end."""
+    return next((stage for stage in stages[:-1] if progress < stage.until), stages[-1])

@@ -1,0 +1,123 @@
+"""Every term of the loss of `fourd-small` (training.md 3.6, 3.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fourd_perception.geometry.clips import STATIC, VISIBLE
+from fourd_perception.model.small.network import FourdSmall
+from fourd_perception.training.consistency_loss import consistency_loss
+from fourd_perception.training.depth_loss import gradient_loss, laplace_loss, sigma_of
+from fourd_perception.training.mask_loss import mask_loss
+from fourd_perception.training.pair_loss import pair_loss
+from fourd_perception.training.pose_loss import field_of_view_loss, pose_loss, relative_poses
+from fourd_perception.training.scale import log_factor, log_unit
+from fourd_perception.training.small_masks import mask_logits, paired_cells
+from fourd_perception.training.small_pass import Cells, SmallPass
+import torch
+
+
+def small_terms(
+    network: FourdSmall, answer: SmallPass, truth: Cells, true_pose: torch.Tensor
+) -> Mapping[str, torch.Tensor]:
+    """Terms without their weights, each [n]; 0 where a clip says nothing of them.
+
+    true_pose: bool [n], whose mask head sees the camera's true motion instead of the network's
+    """
+    with torch.autocast(truth.depth.device.type, enabled=False):
+        unit = log_unit(truth.depth)
+        terms, factor = _geometry(answer, truth, unit)
+        terms |= _flow(answer, truth)
+    nothing = unit.new_zeros(len(unit))
+    if answer.flows is None:
+        return terms | {'mask': nothing}
+    cells = [answer.focus.cells[i] for i in paired_cells(answer)]
+    poses = _poses_for_masks(answer, truth, unit - factor, true_pose)
+    logits = mask_logits(network.mask_head, answer, poses)
+    return terms | {'mask': mask_loss(logits, truth.dynamic[:, cells])}
+
+
+def _geometry(
+    answer: SmallPass, truth: Cells, unit: torch.Tensor
+) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """Terms of depth and poses, and the logarithm [n] of the scale between the two."""
+    decoded, told = answer.decoded, answer.told
+    height, width = decoded.log_depth.shape[2:]
+    log_truth = truth.depth[:, list(answer.focus.cells)].log() - unit[:, None, None, None]
+    valid = log_truth.isfinite()
+    weight = valid / sigma_of(decoded.log_sigma)
+    factor = log_factor(decoded.log_depth, log_truth, weight)
+    aligned = decoded.log_depth + factor.detach()[:, None, None, None]
+    # Fields of view are asked for where they are not told.
+    unknown = torch.where(told.intrinsics.isfinite(), torch.nan, truth.intrinsics)
+    terms = {
+        'depth': laplace_loss(aligned, decoded.log_sigma, log_truth, valid),
+        'gradient': gradient_loss(aligned, log_truth, valid),
+        'scale': factor.abs(),
+        'pose': pose_loss(
+            answer.cameras,
+            answer.plan,
+            truth.world_from_camera,
+            unit.exp(),
+            factor.detach().exp(),
+        ),
+        'field_of_view': field_of_view_loss(answer.cameras.field_of_view, unknown, height, width),
+        'consistency': _consistency(answer, truth),
+    }
+    return terms, factor.detach()
+
+
+def _consistency(answer: SmallPass, truth: Cells) -> torch.Tensor:
+    """The pairs in focus, both ways."""
+    focus, log_depth = answer.focus, answer.decoded.log_depth
+    if not focus.pairs:
+        return log_depth.new_zeros(len(log_depth))
+    older, newer = (list(side) for side in zip(*focus.pairs))
+    here, there = older + newer, newer + older
+    cells, others = ([focus.cells[i] for i in side] for side in (here, there))
+    seen = torch.cat(
+        [
+            truth.occluded_forward[:, cells[: len(older)]] == VISIBLE,
+            truth.occluded_backward[:, cells[len(older) :]] == VISIBLE,
+        ],
+        dim=1,
+    )
+    return consistency_loss(
+        log_depth[:, here],
+        log_depth[:, there],
+        answer.intrinsics[:, cells],
+        answer.intrinsics[:, others],
+        relative_poses(answer.poses[:, others], answer.poses[:, cells]),
+        seen & (truth.dynamic[:, cells] == STATIC),
+    )
+
+
+def _flow(answer: SmallPass, truth: Cells) -> dict[str, torch.Tensor]:
+    """Mean over the pairs in focus of which flow is known, both ways."""
+    clips = len(truth.depth)
+    if answer.flows is None:
+        nothing = truth.depth.new_zeros(clips)
+        return {'flow': nothing, 'flow_scale': nothing}
+    focus = answer.focus
+    older, newer = ([focus.cells[pair[i]] for pair in focus.pairs] for i in (0, 1))
+    losses = [
+        pair_loss(answer.flows[0], truth.flow_forward[:, older], truth.occluded_forward[:, older]),
+        pair_loss(
+            answer.flows[1], truth.flow_backward[:, newer], truth.occluded_backward[:, newer]
+        ),
+    ]
+    flow, scale = (sum(parts) / 2 for parts in zip(*losses))
+    return {'flow': flow, 'flow_scale': scale}
+
+
+def _poses_for_masks(
+    answer: SmallPass, truth: Cells, log_length: torch.Tensor, true_pose: torch.Tensor
+) -> torch.Tensor:
+    """The network's own poses, or true ones where asked and known, in the network's scale.
+
+    log_length: [n], logarithm of the true length of the network's unit
+    """
+    true = truth.world_from_camera.clone()
+    true[..., :3, 3] = true[..., :3, 3] / log_length.exp()[:, None, None]
+    known = true.isfinite().flatten(1).all(1)
+    return torch.where((true_pose & known)[:, None, None, None], true, answer.poses.detach())
