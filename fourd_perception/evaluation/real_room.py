@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import cv2
 from fourd_perception.engine.network_size import Layout
-from fourd_perception.evaluation.baselines.clip_answers import CONSTANT, MEAN_IMAGE
+from fourd_perception.evaluation.baselines.clip_answers import CONSTANT, MEAN_IMAGE, SIFT
 from fourd_perception.evaluation.baselines.essential_pose import essential_pose, matched_features
 from fourd_perception.evaluation.baselines.mean_depth import mean_depth
 from fourd_perception.evaluation.clip_evaluation import NETWORK, network_answers
@@ -24,7 +24,6 @@ import numpy as np
 OVERLAPPING = ((0, 1), (0, 2), (1, 2))
 # Issue: constant depth scores .36.
 BAR = Bar(0.27)
-SIFT = 'SIFT + essential'
 # What the network is told of the time between two photographs.
 SECONDS = 0.5
 

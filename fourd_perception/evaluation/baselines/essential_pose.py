@@ -9,6 +9,7 @@ from fourd_perception.geometry.poses import transform
 import numpy as np
 
 Matches = tuple[np.ndarray, np.ndarray]
+Match = Callable[[np.ndarray, np.ndarray], Matches]
 FEWEST = 8
 # A match may lie so far from its epipolar line, pixels; and return so far from where it began.
 EPIPOLAR = 0.75
@@ -65,7 +66,7 @@ def essential_pose(
     newer: np.ndarray,
     intrinsics: np.ndarray,
     newer_intrinsics: np.ndarray,
-    match: Callable[[np.ndarray, np.ndarray], Matches],
+    match: Match,
 ) -> np.ndarray | None:
     """newer_from_older float64 [4, 4] of images uint8 [h, w, 3] RGB, its translation of length 1.
 

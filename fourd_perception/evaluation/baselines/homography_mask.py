@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cv2
+from fourd_perception.geometry.dynamic_label import MOVES
 from fourd_perception.motion.otsu import histogram, multi_otsu
 import numpy as np
 import torch
@@ -32,12 +33,10 @@ def homography_residual(flow: np.ndarray) -> np.ndarray:
 
 
 def homography_mask(flow: np.ndarray) -> np.ndarray:
-    """Bool [h, w]: residual above the threshold of Otsu (training.md 3.11).
+    """Bool [h, w]: residual above the threshold of Otsu (training.md 3.11), and above 1 px.
 
-    Otsu always finds two classes, so where nothing moves this sees motion all the same.
+    Otsu always finds two classes; what moves by less than a pixel is not moving (B.16).
     """
     residual = torch.from_numpy(np.ascontiguousarray(homography_residual(flow)))
-    if residual.amax() <= residual.amin():
-        return np.zeros(flow.shape[:2], bool)
-    threshold = float(multi_otsu(histogram(residual), 2)[0])
-    return (residual > threshold).numpy()
+    threshold = float(multi_otsu(histogram(residual), 2)[0]) if residual.amax() > MOVES else MOVES
+    return (residual > max(threshold, MOVES)).numpy()
