@@ -126,8 +126,6 @@ class SensFile:
                 file.seek(offsets[-1])
                 sizes = _FRAME.unpack(self._read(file, _FRAME.size))[18:]
                 offsets.append(offsets[-1] + _FRAME.size + sum(sizes))
-            if file.seek(0, 2) < offsets[-1]:
-                raise DataSetError(f'{self.path} is cut short; download it again')
         return tuple(offsets)
 
     def _open(self) -> BinaryIO:

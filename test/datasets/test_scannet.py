@@ -93,6 +93,8 @@ def test_export_shows_the_room(tmp_path: Path, scan: Scan) -> None:
     scan.write_export(tmp_path / NAME)
     clips = open_scannet(tmp_path).clip(0, WINDOW)
     assert_shows_room(clips, np.arange(FRAMES) / 4, scan.known_poses, coverage=0.65)
+    lost = open_scannet(tmp_path).recordings[0].read(0, LOST)
+    assert lost.world_from_camera is None
     # The upper quarter of the depth image was not measured.
     assert clips.depth[..., :18, :].isnan().all()
     assert (clips.dynamic == STATIC).all()
