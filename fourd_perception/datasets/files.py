@@ -136,6 +136,14 @@ def read_table(path: Path, columns: int, skip: int = 0) -> np.ndarray:
     return table
 
 
+def read_rows(path: Path, columns: int, frames: int) -> np.ndarray:
+    """A table with one row for every frame, float64 [frames, columns]."""
+    table = read_table(path, columns)
+    if len(table) != frames:
+        raise DataSetError(f'{path} has {len(table)} rows for {frames} images; extract both again')
+    return table
+
+
 def require_size(path: Path, values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The values [h, w, ...] of a file, or DataSetError when they are not of size (h, w)."""
     if values.shape[:2] != size:

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
+import os
 from pathlib import Path
+import struct
 import zipfile
 
 from fourd_perception.datasets.dataset import DataSet, Recording
@@ -20,13 +22,14 @@ from fourd_perception.datasets.files import (
     require_size,
 )
 from fourd_perception.datasets.raw_frame import RawFrame, Tracks
-from fourd_perception.geometry.poses import invert
+from fourd_perception.geometry.poses import invert, nearest_rotation, transform
 import numpy as np
 
 _RATE = 30.0
 # Metres that the largest number stands for: the sky, too.
 _FARTHEST = 1000.0
-_MAX_TRACK_ERROR = 2.0
+# Pixels; cameras and tracks are half floats in the first release.
+_MAX_TRACK_ERROR = 8.0
 
 
 def open_point_odyssey(root: Path, split: str = 'train') -> DataSet:
@@ -58,61 +61,72 @@ class _Reader:
         return RawFrame(
             image,
             instant / _RATE,
-            truth.intrinsics[instant],
-            invert(truth.camera_from_world[instant]),
+            truth.intrinsics[instant].astype(float),
+            truth.world_from_camera(instant),
             depth.astype(np.float32),
-            tracks=Tracks(truth.points[instant], truth.visible[instant]),
+            tracks=truth.tracks(instant),
         )
 
 
 @dataclass(frozen=True, eq=False)
 class _Annotations:
-    """Cameras [T, 3, 3] and [T, 4, 4], tracks [T, N, 3] in the world, NaN unknown, [T, N]."""
+    """The arrays of anno.npz, left in the file where they can be.
+
+    intrinsics [T, 3, 3]; camera_from_world [T, 4, 4]; points [T, N, 3] in the world and where
+    they are in the images, pixels [T, N, 2]; visible and known [T, N], 1 where they are
+    """
 
     intrinsics: np.ndarray
     camera_from_world: np.ndarray
     points: np.ndarray
+    pixels: np.ndarray
     visible: np.ndarray
+    known: np.ndarray
+
+    def world_from_camera(self, instant: int) -> np.ndarray:
+        pose = self.camera_from_world[instant].astype(float)
+        # Rotations of half floats are none to the last digit.
+        return invert(transform(nearest_rotation(pose[:3, :3]), pose[:3, 3]))
+
+    def tracks(self, instant: int) -> Tracks:
+        known = self.known[instant] == 1
+        points = np.where(known[:, None], self.points[instant].astype(float), np.nan)
+        # 2 is out of the range of depth.
+        return Tracks(points, (self.visible[instant] == 1) & known)
 
 
 def _has_tracks(path: Path) -> bool:
-    """By the header of the array alone: the arrays of all sequences are tens of gigabytes."""
-    with _open(path) as file:
-        if 'trajs_3d' not in file.files:
-            return False
-        with file.zip.open('trajs_3d.npy') as array:
-            np.lib.format.read_magic(array)
-            shape, _, _ = np.lib.format.read_array_header_1_0(array)
-    return len(shape) == 3
+    return 'trajs_3d' in _names(path) and _array(path, 'trajs_3d').ndim == 3
 
 
-# Some hundred megabytes a recording, and windows ask for its frames one by one.
+# Of a release whose arrays are compressed this is some hundred megabytes, and windows ask for its
+# frames one by one.
 @lru_cache(maxsize=1)
 def _read_annotations(path: Path, frames: int) -> _Annotations:
-    with _open(path) as file:
-        try:
-            points, pixels = file['trajs_3d'].astype(np.float32), file['trajs_2d']
-            visible = file['visibs' if 'visibs' in file.files else 'visibilities'] > 0
-            known = file['valids'] > 0 if 'valids' in file.files else np.ones_like(visible)
-            intrinsics = file['intrinsics'].astype(float)
-            camera_from_world = file['extrinsics'].astype(float)
-        except (KeyError, EOFError, ValueError, OSError, zipfile.BadZipFile) as error:
-            raise DataSetError(f'{path} is not whole: {error}; extract it again') from error
-    lengths = {len(a) for a in (points, pixels, visible, intrinsics, camera_from_world)}
+    names = _names(path)
+    visible = _array(path, 'visibs' if 'visibs' in names else 'visibilities')
+    truth = _Annotations(
+        _array(path, 'intrinsics'),
+        _array(path, 'extrinsics'),
+        _array(path, 'trajs_3d'),
+        _array(path, 'trajs_2d'),
+        visible,
+        _array(path, 'valids') if 'valids' in names else np.ones_like(visible),
+    )
+    lengths = {len(getattr(truth, field.name)) for field in fields(truth)}
     if lengths != {frames}:
         raise DataSetError(f'{path} is of {sorted(lengths)} frames, but there are {frames} images')
-    points[~known] = np.nan
-    truth = _Annotations(intrinsics, camera_from_world, points, visible & known)
-    _require_opencv(path, truth, pixels)
+    _require_opencv(path, truth)
     return truth
 
 
-def _require_opencv(path: Path, truth: _Annotations, pixels: np.ndarray) -> None:
+def _require_opencv(path: Path, truth: _Annotations) -> None:
     """Check that the cameras take the tracks of the first frame to their pixels."""
-    seen, pose = truth.visible[0], truth.camera_from_world[0]
-    points = truth.points[0, seen] @ pose[:3, :3].T + pose[:3, 3]
-    image = points @ truth.intrinsics[0].T
-    error = np.linalg.norm(image[:, :2] / image[:, 2:] - pixels[0, seen], axis=1)
+    tracks, pose = truth.tracks(0), truth.camera_from_world[0].astype(float)
+    points = tracks.points[tracks.visible] @ pose[:3, :3].T + pose[:3, 3]
+    image = points @ truth.intrinsics[0].astype(float).T
+    apart = image[:, :2] / image[:, 2:] - truth.pixels[0, tracks.visible]
+    error = np.linalg.norm(apart, axis=1)
     if len(error) and not np.median(error) <= _MAX_TRACK_ERROR:
         raise DataSetError(
             f'the cameras of {path} miss its own tracks by {np.median(error):.1f} pixels, more '
@@ -121,8 +135,27 @@ def _require_opencv(path: Path, truth: _Annotations, pixels: np.ndarray) -> None
         )
 
 
-def _open(path: Path) -> np.lib.npyio.NpzFile:
+def _names(path: Path) -> list[str]:
+    """Names of the arrays of an .npz file."""
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        with zipfile.ZipFile(path) as archive:
+            return [name.removesuffix('.npy') for name in archive.namelist()]
+    except (OSError, zipfile.BadZipFile) as error:
         raise DataSetError(f'cannot read {path}: {error}; extract it again') from error
+
+
+def _array(path: Path, name: str) -> np.ndarray:
+    """An array of an .npz file, mapped where it is stored uncompressed."""
+    try:
+        with path.open('rb') as file, zipfile.ZipFile(file) as archive:
+            info = archive.getinfo(f'{name}.npy')
+            if info.compress_type != zipfile.ZIP_STORED:
+                return np.lib.format.read_array(archive.open(info))
+            # A local header of 30 bytes, then name and extra field, whose lengths it ends with.
+            file.seek(info.header_offset + 26)
+            file.seek(sum(struct.unpack('<HH', file.read(4))), os.SEEK_CUR)
+            np.lib.format.read_magic(file)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            return np.memmap(file, dtype, 'r', file.tell(), shape)
+    except (KeyError, EOFError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise DataSetError(f'{path} holds no whole {name}: {error}; extract it again') from error

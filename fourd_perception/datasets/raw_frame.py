@@ -71,13 +71,13 @@ def fitted(frame: RawFrame, size: tuple[int, int], place: tuple[float, float]) -
         frame,
         image=sampler.image(frame.image),
         intrinsics=sampler.intrinsics(frame.intrinsics),
-        depth=sampler.depth(frame.depth, frame.sparse),
+        depth=sampler.values(frame.depth, np.nan, frame.sparse),
         flow_forward=sampler.flow(frame.flow_forward, frame.sparse),
         flow_backward=sampler.flow(frame.flow_backward, frame.sparse),
-        occluded_forward=sampler.label(frame.occluded_forward, UNKNOWN, frame.sparse),
-        occluded_backward=sampler.label(frame.occluded_backward, UNKNOWN, frame.sparse),
-        dynamic=sampler.label(frame.dynamic, IGNORED, frame.sparse),
-        instances=sampler.label(frame.instances, -1, sparse=False),
+        occluded_forward=sampler.values(frame.occluded_forward, UNKNOWN, frame.sparse),
+        occluded_backward=sampler.values(frame.occluded_backward, UNKNOWN, frame.sparse),
+        dynamic=sampler.values(frame.dynamic, IGNORED, frame.sparse),
+        instances=sampler.values(frame.instances, -1),
     )
 
 
@@ -110,23 +110,20 @@ class _Sampler:
         cropped = PixelMap(offset_x=-left, offset_y=-top)
         return cropped.then(PixelMap.resize((wide, high), self.size[::-1])).intrinsics(intrinsics)
 
-    def depth(self, depth: np.ndarray | None, sparse: bool) -> np.ndarray | None:
-        if depth is None:
+    def values(
+        self, values: np.ndarray | None, unknown: float, sparse: bool = False
+    ) -> np.ndarray | None:
+        """A map at the new size."""
+        if values is None:
             return None
-        return self._sampled(depth, ~np.isnan(depth), sparse, np.nan)
+        return self._nearest_known(values, unknown) if sparse else self._nearest(values)
 
     def flow(self, flow: np.ndarray | None, sparse: bool) -> np.ndarray | None:
-        if flow is None:
+        """A map of flow at the new size and in its pixels."""
+        sampled = self.values(flow, np.nan, sparse)
+        if flow is None or sampled is None:
             return None
-        known = ~np.isnan(flow).any(axis=-1)
-        across, down = self._scale(flow)
-        scale = np.array([across, down], np.float32)
-        return self._sampled(flow, known, sparse, np.nan) * scale
-
-    def label(self, label: np.ndarray | None, unknown: int, sparse: bool) -> np.ndarray | None:
-        if label is None:
-            return None
-        return self._sampled(label, label != unknown, sparse, unknown)
+        return sampled * np.array(self._scale(flow), np.float32)
 
     def _scale(self, values: np.ndarray) -> tuple[float, float]:
         """New pixels per pixel of a map, across and down."""
@@ -134,20 +131,18 @@ class _Sampler:
         across = self.size[1] / wide * width / values.shape[1]
         return across, self.size[0] / high * height / values.shape[0]
 
-    def _sampled(
-        self, values: np.ndarray, known: np.ndarray, sparse: bool, unknown: float
-    ) -> np.ndarray:
-        if sparse:
-            return self._nearest_known(values, known, unknown)
+    def _nearest(self, values: np.ndarray) -> np.ndarray:
         across, down = self._scale(values)
         left, top = self._corner(values)
         columns = np.floor(left + (np.arange(self.size[1]) + 0.5) / across).astype(int)
         rows = np.floor(top + (np.arange(self.size[0]) + 0.5) / down).astype(int)
         return values[rows[:, None], columns]
 
-    def _nearest_known(self, values: np.ndarray, known: np.ndarray, unknown: float) -> np.ndarray:
+    def _nearest_known(self, values: np.ndarray, unknown: float) -> np.ndarray:
         across, down = self._scale(values)
         left, top = self._corner(values)
+        known = ~np.isnan(values) if np.isnan(unknown) else values != unknown
+        known = known.reshape(*values.shape[:2], -1).all(axis=-1)
         rows, columns = np.nonzero(known)
         x, y = (columns + 0.5 - left) * across, (rows + 0.5 - top) * down
         inside = (x >= 0) & (x < self.size[1]) & (y >= 0) & (y < self.size[0])

@@ -17,7 +17,7 @@ from fourd_perception.datasets.files import (
     frame_numbers,
     read_png,
     read_rgb,
-    read_table,
+    read_rows,
     require_size,
 )
 from fourd_perception.datasets.raw_frame import RawFrame
@@ -41,21 +41,25 @@ def open_spring(root: Path) -> DataSet:
     for sequence in folders(root / 'train', 'the sequences of Spring'):
         frames = frame_numbers(sequence / 'frame_left', 'frame_left_%04d.png')
         views = 1 + (sequence / 'frame_right').is_dir()
-        reader = _Reader(sequence, frames)
+        intrinsics = read_rows(sequence / 'cam_data/intrinsics.txt', 4, len(frames))
+        extrinsics = read_rows(sequence / 'cam_data/extrinsics.txt', 16, len(frames))
+        reader = _Reader(sequence, frames, intrinsics, extrinsics.reshape(-1, 4, 4))
         recordings.append(Recording(sequence.name, views, len(frames), reader.read))
     return DataSet('spring', metric=True, recordings=tuple(recordings))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Reader:
     sequence: Path
     frames: range
+    intrinsics: np.ndarray
+    camera_from_world: np.ndarray
 
     def read(self, view: int, instant: int) -> RawFrame:
         side = _SIDES[view]
         image = read_rgb(self._file('frame', side, instant, 'png'))
-        fx, fy, cx, cy = self._camera('intrinsics.txt', 4, instant)
-        pose = invert(self._camera('extrinsics.txt', 16, instant).reshape(4, 4))
+        fx, fy, cx, cy = self.intrinsics[instant]
+        pose = invert(self.camera_from_world[instant])
         aside = transform(np.eye(3), np.array([view * _BASELINE, 0.0, 0.0]))
         forward = backward = None
         if instant + 1 < len(self.frames):
@@ -91,15 +95,6 @@ class _Reader:
         """Flow [2 h, 2 w, 2]; the file counts pixels of the image, NaN where unknown."""
         path = self._file(f'flow_{way}', side, instant, 'flo5')
         return _finer(path, _read_hdf5(path, 'flow'), image) * _FINER
-
-    def _camera(self, name: str, columns: int, instant: int) -> np.ndarray:
-        path = self.sequence / 'cam_data' / name
-        rows = read_table(path, columns)
-        if len(rows) != len(self.frames):
-            raise DataSetError(
-                f'{path} has {len(rows)} rows for {len(self.frames)} images; extract both again'
-            )
-        return rows[instant]
 
 
 def _finer(path: Path, values: np.ndarray, image: np.ndarray) -> np.ndarray:

@@ -11,12 +11,11 @@ from pathlib import Path
 
 from fourd_perception.datasets.dataset import DataSet, Recording
 from fourd_perception.datasets.files import (
-    DataSetError,
     folders,
     frame_numbers,
     read_npy,
     read_rgb,
-    read_table,
+    read_rows,
     require_size,
 )
 from fourd_perception.datasets.raw_frame import RawFrame
@@ -51,15 +50,20 @@ def open_tartanair(root: Path) -> DataSet:
                 frames = frame_numbers(trajectory / 'image_left', '%06d_left.png')
                 views = 1 + (trajectory / 'image_right').is_dir()
                 name = '/'.join(trajectory.parts[-3:])
-                reader = _Reader(trajectory, frames)
+                poses = [
+                    read_rows(trajectory / f'pose_{side}.txt', 7, len(frames))
+                    for side in _SIDES[:views]
+                ]
+                reader = _Reader(trajectory, frames, np.stack(poses))
                 recordings.append(Recording(name, views, len(frames), reader.read))
     return DataSet('tartanair', metric=True, recordings=tuple(recordings))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Reader:
     trajectory: Path
     frames: range
+    poses: np.ndarray
 
     def read(self, view: int, instant: int) -> RawFrame:
         side, name = _SIDES[view], f'{self.frames[instant]:06d}_{_SIDES[view]}'
@@ -75,7 +79,7 @@ class _Reader:
             image,
             instant / _RATE,
             _INTRINSICS,
-            self._pose(side, instant),
+            _pose(self.poses[view, instant]),
             np.where(depth > _SKY, np.inf, depth),
             flow_forward=flow,
             occluded_forward=occluded,
@@ -93,13 +97,7 @@ class _Reader:
         flow[occluded == UNKNOWN] = np.nan
         return flow, occluded.astype(np.uint8)
 
-    def _pose(self, side: str, instant: int) -> np.ndarray:
-        """World (north, east, down) from the optical frame [4, 4]."""
-        path = self.trajectory / f'pose_{side}.txt'
-        rows = read_table(path, 7)
-        if len(rows) != len(self.frames):
-            raise DataSetError(
-                f'{path} has {len(rows)} poses for {len(self.frames)} images; extract both again'
-            )
-        row = rows[instant]
-        return transform(rotation_from_quaternion(row[3:]), row[:3]) @ _NED_FROM_OPTICAL
+
+def _pose(row: np.ndarray) -> np.ndarray:
+    """World (north, east, down) from the optical frame [4, 4], of "tx ty tz qx qy qz qw"."""
+    return transform(rotation_from_quaternion(row[3:]), row[:3]) @ _NED_FROM_OPTICAL

@@ -40,16 +40,22 @@ def open_vkitti2(root: Path) -> DataSet:
     for scene in folders(root, 'Scene01, Scene02, ...'):
         for variation in folders(scene, 'clone, fog, ...'):
             frames = frame_numbers(variation / 'frames/rgb/Camera_0', 'rgb_%05d.jpg')
-            reader = _Reader(variation, frames)
+            tables = (
+                read_table(variation / 'intrinsic.txt', 6, skip=1),
+                read_table(variation / 'extrinsic.txt', 18, skip=1),
+            )
+            reader = _Reader(variation, frames, *tables)
             name = f'{scene.name}/{variation.name}'
             recordings.append(Recording(name, _CAMERAS, len(frames), reader.read))
     return DataSet('vkitti2', metric=True, recordings=tuple(recordings))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Reader:
     variation: Path
     frames: range
+    intrinsic: np.ndarray
+    extrinsic: np.ndarray
 
     def read(self, view: int, instant: int) -> RawFrame:
         number = self.frames[instant]
@@ -65,12 +71,12 @@ class _Reader:
         if self._has('instanceSegmentation'):
             path = self._file('instanceSegmentation', view, f'instancegt_{number:05d}.png')
             instances = require_size(path, read_palette(path), size).astype(np.int16)
-        fx, fy, cx, cy = self._row('intrinsic.txt', 6, number, view)
+        fx, fy, cx, cy = self._row('intrinsic', number, view)
         return RawFrame(
             image,
             instant / _RATE,
             np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]),
-            invert(self._row('extrinsic.txt', 18, number, view).reshape(4, 4)),
+            invert(self._row('extrinsic', number, view).reshape(4, 4)),
             np.where(depth == _SKY, np.inf, depth / 100.0).astype(np.float32),
             forward,
             backward,
@@ -93,11 +99,11 @@ class _Reader:
         flow = (values[..., :2] * (2.0 / 65535.0) - 1.0) * extent
         return np.where(values[..., 2:] > 0, flow, np.nan).astype(np.float32)
 
-    def _row(self, name: str, columns: int, number: int, view: int) -> np.ndarray:
+    def _row(self, name: str, number: int, view: int) -> np.ndarray:
         """What a table says after "frame camera" of one image."""
-        path = self.variation / name
-        table = read_table(path, columns, skip=1)
+        table = getattr(self, name)
         rows = table[(table[:, 0] == number) & (table[:, 1] == view), 2:]
         if len(rows) != 1:
+            path = self.variation / f'{name}.txt'
             raise DataSetError(f'{path} has {len(rows)} rows of frame {number}, camera {view}')
         return rows[0]

@@ -17,46 +17,53 @@ def with_dynamic(clips: Clips) -> Clips:
     label the pixels that they are seen at. The sky, where depth is inf, is static; its depth
     becomes NaN, as it is in every clip.
     """
-    motion = torch.fmax(_followed(clips, 1), _followed(clips, -1))
-    motion = torch.fmax(motion, _tracked(clips))
+    of_points = clips.depth, clips.intrinsics, clips.world_from_camera
+    forward = _followed(*of_points, clips.flow_forward, clips.occluded_forward)
+    backwards = (*of_points, clips.flow_backward, clips.occluded_backward)
+    backward = _followed(*(values.flip(2) for values in backwards)).flip(2)
+    motion = torch.fmax(torch.fmax(forward, backward), _tracked(clips))
     found = torch.where(clips.depth.isinf(), STATIC, dynamic_label(motion))
     dynamic = torch.where(clips.dynamic == IGNORED, found, clips.dynamic)
     depth = clips.depth.masked_fill(clips.depth.isinf(), float('nan'))
     return replace(clips, dynamic=dynamic, depth=depth)
 
 
-def _followed(clips: Clips, step: int) -> torch.Tensor:
-    """Own motion [B, V, T, H, W] in pixels of points followed in one direction of time.
+def _followed(
+    depth: torch.Tensor,
+    intrinsics: torch.Tensor,
+    poses: torch.Tensor,
+    flow: torch.Tensor,
+    occluded: torch.Tensor,
+) -> torch.Tensor:
+    """Own motion [B, V, T, H, W] in pixels of points followed along flow to the next instants.
 
     The largest distance between where the flow leads a point and where it would be seen had it
-    stood still; NaN where nothing is known of it.
+    stood still; NaN where nothing is known of it. Arguments as in `Clips`.
     """
-    flow = clips.flow_forward if step > 0 else clips.flow_backward
-    occluded = clips.occluded_forward if step > 0 else clips.occluded_backward
-    visible = torch.where(occluded == VISIBLE, 0.0, float('nan'))
     # Flow that ends where its point is not seen says where it is, but nothing of what follows.
-    onward = flow + visible.unsqueeze(3)
-    instants = flow.shape[2]
-    motion = torch.full_like(clips.depth, float('nan'))
-    for start in range(instants):
-        here = pixel_grid(flow).expand_as(flow[:, :, start])
-        for instant in range(start + step, instants if step > 0 else -1, step):
-            there = here + at_pixels(flow[:, :, instant - step], here)
-            apart = own_motion(
-                clips.depth[:, :, start],
-                clips.intrinsics[:, :, start],
-                _from_instant(clips, start, instant),
-                there - pixel_grid(flow),
-                clips.intrinsics[:, :, instant],
-            )
-            motion[:, :, start] = torch.fmax(motion[:, :, start], apart)
-            here = here + at_pixels(onward[:, :, instant - step], here)
+    seen = torch.where(occluded == VISIBLE, 0.0, float('nan')).unsqueeze(3)
+    steps = torch.cat([flow, seen], dim=3)
+    grid = pixel_grid(flow)
+    motion = torch.full_like(depth, float('nan'))
+    here = grid.expand_as(flow)
+    for later in range(1, flow.shape[2]):
+        starts, ends = slice(None, -later), slice(later, None)
+        step = at_pixels(steps[:, :, later - 1 : -1], here[:, :, :-1])
+        there = here[:, :, :-1] + step[:, :, :, :2]
+        moved = own_motion(
+            depth[:, :, starts],
+            intrinsics[:, :, starts],
+            _relative(poses[:, :, starts], poses[:, :, ends]),
+            there - grid,
+            intrinsics[:, :, ends],
+        )
+        motion[:, :, starts] = torch.fmax(motion[:, :, starts], moved)
+        here = there + step[:, :, :, 2:]
     return motion
 
 
-def _from_instant(clips: Clips, start: int, instant: int) -> torch.Tensor:
-    """The camera of `instant` from that of `start`, [B, V, 4, 4]."""
-    first, other = (clips.world_from_camera[:, :, k] for k in (start, instant))
+def _relative(first: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """The other camera from the first, [..., 4, 4], of world_from_camera of both."""
     turned = other[..., :3, :3].mT @ first[..., :3, :3]
     moved = other[..., :3, :3].mT @ (first[..., :3, 3:] - other[..., :3, 3:])
     return torch.cat([torch.cat([turned, moved], dim=-1), first[..., 3:, :]], dim=-2)

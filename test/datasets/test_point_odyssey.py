@@ -106,6 +106,22 @@ def test_tracks_tell_what_moves_where_they_are_seen(root: Path, miniature: Minia
         assert (label[ground] == IGNORED).mean() > 0.8
 
 
+def test_the_first_release_is_read_too(root: Path, miniature: Miniature) -> None:
+    """Half floats, compressed, no `valids`, and 2 for points outside the range of depth."""
+    expected = open_point_odyssey(root).clip(0, WINDOW)
+    old = {name: a.astype(np.float16) for name, a in annotations(miniature).items()}
+    old['visibilities'] = np.where(old.pop('visibs') == 1, 1, 2).astype(np.float16)
+    del old['valids']
+    path = root / 'train/dancing/anno.npz'
+    path.unlink()
+    np.savez_compressed(path, **old)
+    clips = open_point_odyssey(root).clip(0, WINDOW)
+    np.testing.assert_allclose(clips.track_points[0], expected.track_points[0], atol=0.05)
+    valid = ~expected.track_points[0, :, :, 0].isnan()
+    same = clips.track_visible[0, 0] == expected.track_visible[0, 0]
+    assert same[valid].all()
+
+
 def test_sequences_without_tracks_are_left_out(root: Path, miniature: Miniature) -> None:
     bare = root / 'train/kubric'
     write_point_odyssey(bare, miniature)
