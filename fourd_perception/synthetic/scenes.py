@@ -14,18 +14,23 @@ import torch
 __all__ = ['generate', 'SceneSpec', 'SETTINGS']
 
 
-def generate(seeds: Sequence[int], spec: SceneSpec, device: torch.device | str = 'cpu') -> Clips:
+def generate(
+    seeds: Sequence[int],
+    spec: SceneSpec,
+    device: torch.device | str = 'cpu',
+    compiled: bool = False,
+) -> Clips:
     """One clip per seed on a device: a function of the seed and the spec alone.
 
     On the CPU clips are rendered one by one, so that they are the same bits in every batch.
     """
     place = torch.device(device)
     together = 1 if place.type == 'cpu' else len(seeds)
-    draws = Draws.of(seeds)
+    scenes = compose(Draws.of(seeds), spec)
     with torch.no_grad():
         return joined(
             [
-                render(compose(draws.of_clips(slice(i, i + together)), spec), spec, place)
+                render(scenes.of_clips(slice(i, i + together)), spec, place, compiled)
                 for i in range(0, len(seeds), together)
             ]
         )

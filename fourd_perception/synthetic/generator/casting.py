@@ -1,22 +1,24 @@
 """Where rays meet convex bodies: many beams of rays with a common origin, against few bodies each.
 
 Bodies are given as `unit_from_frame` maps that make them a unit cube, ball or cylinder. Misses are
-counted in lengths instead of masks, since comparing and selecting costs more than arithmetic.
+counted in lengths instead of masks, since comparing and selecting costs more than arithmetic. No
+product of matrices: neither autocast nor TF32 touches the truth.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fourd_perception.synthetic.generator.kernels import kernel
 import torch
 
 MISS = 1e12
 _PENALTY = 1e30
 # Keeps rays that run along a face from dividing zero by zero.
 _TINY = 1e-20
-# Numbers at a time in one operand: what is computed on the way stays in the caches of a core.
-_BLOCK = 8192
-_BLOCK_CUDA = 1 << 24
+# Rays times bodies at a time: what is computed on the way stays in the caches of a core.
+_BLOCK = 1 << 15
+_BLOCK_CUDA = 1 << 25
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,14 +26,15 @@ class Forms:
     """The bodies of F frames, P each, as rays meet them. Tensors on one device.
 
     unit_from_frame: float32 [F, P, 3, 4]
-    round_weight:    float32 [P] or [F, P, 3]: 1 along axes that bend the surface: ball (1, 1, 1),
-                     cylinder (1, 1, 0)
+    bent_along_z:    float32 [F, P]: 1 for a ball, 0 for a cylinder
     boxy:            bool [F, P]: unit cubes; else round
+    compiled:        kernels are compiled at first use
     """
 
     unit_from_frame: torch.Tensor
-    round_weight: torch.Tensor
+    bent_along_z: torch.Tensor
     boxy: torch.Tensor
+    compiled: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,117 +45,137 @@ class Beams:
     origin:     float32 [N, 3]
     directions: float32 [N, 3, R]
     candidates: bool [N, P]: bodies that a ray of the beam may meet
-    nearest:    only what is met farther than this length counts
     """
 
     frame: torch.Tensor
     origin: torch.Tensor
     directions: torch.Tensor
     candidates: torch.Tensor
-    nearest: float = 1e-4
 
 
-def cast(beams: Beams, forms: Forms) -> tuple[torch.Tensor, torch.Tensor]:
-    """What every ray meets first.
+def cast(beams: Beams, forms: Forms, nearest: float = 1e-4) -> tuple[torch.Tensor, torch.Tensor]:
+    """What every ray meets first, farther away than `nearest`.
 
-    Returns length [N, R] in units of the direction (above `MISS` where nothing is met), and body
-    int64 [N, R] (anything where nothing is met).
+    Returns length float32 [N, R] in units of the direction (above `MISS` where nothing is met),
+    and body int64 [N, R] (anything where nothing is met).
     """
     count, _, rays = beams.directions.shape
     length = beams.directions.new_full((count, rays), 2 * MISS)
     body = torch.zeros(count, rays, dtype=torch.int64, device=length.device)
     block = _BLOCK if length.device.type == 'cpu' else _BLOCK_CUDA
     boxy = forms.boxy[beams.frame]
-    for round_bodies in (False, True):
-        chosen = beams.candidates & (boxy != round_bodies)
-        for beam, bodies in _lists(chosen, max(block // rays, 1)):
-            meet = _meet_round if round_bodies else _meet_boxes
-            met, which = meet(beams, forms, beam, bodies)
-            nearer = met < length[beam]
-            length[beam] = torch.where(nearer, met, length[beam])
-            body[beam] = torch.where(nearer, bodies.gather(1, which), body[beam])
+    meet_boxes = kernel(_meet_boxes, forms.compiled)
+    meet_round = kernel(_meet_round, forms.compiled)
+    for beam, bodies in _lists(beams.candidates & boxy, max(block // rays, 2)):
+        maps = forms.unit_from_frame[beams.frame[beam, None], bodies]
+        met, which = meet_boxes(maps, beams.origin[beam], beams.directions[beam], nearest)
+        length[beam], body[beam] = met, bodies.gather(1, which)
+    for beam, bodies in _lists(beams.candidates & ~boxy, max(block // rays, 2)):
+        frame = beams.frame[beam, None]
+        maps, bent = forms.unit_from_frame[frame, bodies], forms.bent_along_z[frame, bodies]
+        met, which = meet_round(maps, bent, beams.origin[beam], beams.directions[beam], nearest)
+        before = length[beam]
+        length[beam] = torch.minimum(met, before)
+        body[beam] = torch.where(met < before, bodies.gather(1, which), body[beam])
     return length, body
 
 
 def _lists(chosen: torch.Tensor, most: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Beams with equally long lists of bodies: pairs of beams [n] and bodies [n, K].
 
-    chosen [N, P]. A list that is filled up repeats its first body. n * K is at most `most`,
-    unless one list alone is longer.
+    chosen [N, P]. Lists that are filled up repeat their first body. n * K is at most `most`,
+    unless one list alone is longer. Neither n nor K is 1, which kernels would be compiled for
+    anew: a single beam stands there twice.
     """
     counts = chosen.sum(1)
     beam, body = chosen.nonzero(as_tuple=True)
     start = counts.cumsum(0) - counts
     order = counts.argsort(stable=True)
-    lengths = counts[order].cpu()
-    first = int((lengths == 0).sum())
+    lengths = counts[order].tolist()
+    first = lengths.count(0)
     out = []
-    while first < len(order):
+    while first < len(lengths):
         # The longest list of a block decides: lists come in order, so little is filled up.
-        room = lengths[first:].double() * torch.arange(1, len(order) - first + 1)
-        last = first + max(int((room <= most).sum()), 1)
-        beams = order[first:last]
-        slots = torch.arange(int(lengths[last - 1]), device=chosen.device)
-        own = counts[beams, None]
-        places = start[beams, None] + torch.where(slots < own, slots, 0)
+        last = first + 1
+        while last < len(lengths) and (last + 1 - first) * lengths[last] <= most:
+            last += 1
+        beams = order[first:last] if last - first > 1 else order[[first, first]]
+        slots = torch.arange(max(lengths[last - 1], 2), device=chosen.device)
+        places = start[beams, None] + torch.where(slots < counts[beams, None], slots, 0)
         out.append((beams, body[places]))
         first = last
     return out
 
 
-def _in_units(
-    beams: Beams, forms: Forms, beam: torch.Tensor, bodies: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Origins [n, K, 3, 1] and directions [n, K, 3, R] as bodies see them, and their frames."""
-    frame = beams.frame[beam, None]
-    maps = forms.unit_from_frame[frame, bodies]
-    linear = maps[..., :3]
-    origin = (linear @ beams.origin[beam, None, :, None]) + maps[..., 3:]
-    directions = torch.bmm(linear.flatten(1, 2), beams.directions[beam])
-    return origin, directions.unflatten(1, linear.shape[1:3]), frame
-
-
 def _meet_boxes(
-    beams: Beams, forms: Forms, beam: torch.Tensor, bodies: torch.Tensor
+    maps: torch.Tensor, origin: torch.Tensor, directions: torch.Tensor, nearest: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    origin, directions, _ = _in_units(beams, forms, beam, bodies)
-    inverse = directions.add_(_TINY).reciprocal_()
-    middle = -origin * inverse
-    inverse.abs_()
-    near, far = (middle - inverse).amax(2), (middle + inverse).amin(2)
-    inside = (origin[..., 0].abs().amax(2) < 1).float()[..., None]
-    return _first(near, far, inside, near - far, beams.nearest)
+    """First of K unit cubes [n, K, 3, 4]: length [n, R], and which."""
+    units = _in_units(maps, origin, directions)
+    nears, fars = zip(*(_slab(start, along) for start, along in units))
+    near = torch.maximum(torch.maximum(nears[0], nears[1]), nears[2])
+    far = torch.minimum(torch.minimum(fars[0], fars[1]), fars[2])
+    (x, _), (y, _), (z, _) = units
+    outside = torch.maximum(torch.maximum(x.abs(), y.abs()), z.abs())
+    return _first(near, far, outside, near - far, nearest)
 
 
 def _meet_round(
-    beams: Beams, forms: Forms, beam: torch.Tensor, bodies: torch.Tensor
+    maps: torch.Tensor,
+    bent: torch.Tensor,
+    origin: torch.Tensor,
+    directions: torch.Tensor,
+    nearest: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Balls and cylinders. The nearest approach to the axis comes first: exact from afar too."""
-    origin, directions, frame = _in_units(beams, forms, beam, bodies)
-    weight = forms.round_weight[frame, bodies][..., None]
-    bent, start = directions * weight, origin * weight
-    square = bent.square().sum(2).add_(_TINY)
-    middle = (bent * start).sum(2).div_(square).neg_()
-    apart = torch.addcmul(start, bent, middle[:, :, None]).square_().sum(2)
-    rest = 1 - apart
-    reach = rest.clamp(min=0).div_(square).sqrt_()
-    inverse = directions[:, :, 2].add_(_TINY).reciprocal_()
-    centre = -origin[:, :, 2] * inverse
-    inverse.abs_()
-    near = torch.maximum(middle - reach, centre - inverse)
-    far = torch.minimum(middle + reach, centre + inverse)
-    within = torch.maximum(start[..., 0].square().sum(2), origin[:, :, 2, 0].square())
-    inside = (within < 1).float()[..., None]
-    return _first(near, far, inside, torch.maximum(near - far, -rest), beams.nearest)
+    """First of K balls and cylinders: length [n, R], and which.
+
+    The place nearest to the axis is sought first, and the surface from there: exact from afar too.
+    """
+    (x, dx), (y, dy), (z, dz) = _in_units(maps, origin, directions)
+    lower, upper = _slab(z, dz)
+    w, dw = bent[..., None] * z, bent[..., None] * dz
+    square = dx * dx + dy * dy + dw * dw + _TINY
+    middle = -(dx * x + dy * y + dw * w) / square
+    px, py, pw = x + middle * dx, y + middle * dy, w + middle * dw
+    rest = 1 - px * px - py * py - pw * pw
+    reach = (rest.clamp(min=0) / square).sqrt()
+    near, far = torch.maximum(middle - reach, lower), torch.minimum(middle + reach, upper)
+    outside = torch.maximum(x * x + y * y + w * w, z * z)
+    return _first(near, far, outside, torch.maximum(near - far, -rest), nearest)
+
+
+def _in_units(
+    maps: torch.Tensor, origin: torch.Tensor, directions: torch.Tensor
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Per axis of the unit body: where the rays start [n, K, 1], and where they go [n, K, R]."""
+    x, y, z = directions[:, None].unbind(2)
+    out = []
+    for axis in range(3):
+        a, b, c, d = maps[:, :, axis, :, None].unbind(2)
+        start = a * origin[:, None, :1] + b * origin[:, None, 1:2] + c * origin[:, None, 2:] + d
+        out.append((start, a * x + b * y + c * z))
+    return out
+
+
+def _slab(start: torch.Tensor, along: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Lengths at which rays enter and leave -1..1 of one axis."""
+    inverse = (along + _TINY).reciprocal()
+    middle, reach = -start * inverse, inverse.abs()
+    return middle - reach, middle + reach
 
 
 def _first(
-    near: torch.Tensor, far: torch.Tensor, inside: torch.Tensor, missed: torch.Tensor, least: float
+    near: torch.Tensor,
+    far: torch.Tensor,
+    outside: torch.Tensor,
+    missed: torch.Tensor,
+    least: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Shortest length [n, R] over the bodies of a list, and which of them.
 
-    missed [n, K, R]: above 0 where the ray passes by. From inside, a body is met on its far side.
+    outside [n, K, 1]: below 1 where the ray starts inside, to meet the body on its far side;
+    missed [n, K, R]: above 0 where the ray passes by.
     """
-    length = torch.addcmul(near, far - near, inside)
-    missed = torch.maximum(missed, least - length).clamp_(min=0)
-    return length.add_(missed, alpha=_PENALTY).min(1)
+    length = near + (far - near) * (outside < 1).float()
+    missed = torch.maximum(missed, least - length).clamp(min=0)
+    return (length + missed * _PENALTY).min(1)

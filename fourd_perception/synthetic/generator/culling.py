@@ -1,4 +1,4 @@
-"""Which bodies the rays of a beam may meet at all: outlines in the image, and cones."""
+"""Which bodies the rays of a beam may meet at all: outlines in the image, and balls."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import torch
 
 _FRONT = 1e-3
 _FAR = 1e6
+# What rounding may take away from an outline.
+_SPARE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +41,8 @@ def outlines(frame_from_body: torch.Tensor, half: torch.Tensor, present: torch.T
     spots = torch.cat([spots, cut], dim=2)
     seen = torch.cat([spots[:, :, :8, 2:] >= _FRONT, crosses], dim=2) & present[..., None, None]
     plane = spots[..., :2] / spots[..., 2:].clamp(min=_FRONT)
-    low = torch.where(seen, plane, _FAR).amin(2).float()
-    high = torch.where(seen, plane, -_FAR).amax(2).float()
+    low = torch.where(seen, plane - _SPARE, _FAR).amin(2).float()
+    high = torch.where(seen, plane + _SPARE, -_FAR).amax(2).float()
     radius = torch.where(present, half.norm(dim=-1), -1.0)
     return Outlines(low, high, frame_from_body[..., 3].float(), radius.float())
 
@@ -60,25 +62,23 @@ def in_windows(
     return ~apart.any(-1)
 
 
-def in_cones(
-    outline: Outlines, frame: torch.Tensor, origin: torch.Tensor, directions: torch.Tensor
+def on_the_way(
+    outline: Outlines,
+    frame: torch.Tensor,
+    origin: torch.Tensor,
+    centre: torch.Tensor,
+    radius: torch.Tensor,
 ) -> torch.Tensor:
-    """Bool [N, P]: bodies whose ball meets the cone around the directions [N, 3, R].
+    """Bool [N, P]: bodies whose ball meets some way from an origin [N, 3] into a ball.
 
-    For beams that start at any origin [N, 3].
+    centre [N, 3], radius [N]: the ball of destinations
     """
-    unit = directions / directions.norm(dim=1, keepdim=True).clamp(min=1e-12)
-    axis = unit.mean(2)
-    axis = axis / axis.norm(dim=1, keepdim=True).clamp(min=1e-12)
-    cosine = (unit * axis[..., None]).sum(1).amin(1).clamp(-1, 1)
-    sine = (1 - cosine.square()).clamp(min=0).sqrt()
-    centre = outline.centre[frame] - origin[:, None]
-    radius = outline.radius[frame]
-    along = (centre * axis[:, None]).sum(-1)
-    aside = (centre.square().sum(-1) - along.square()).clamp(min=0).sqrt()
-    # Distance of the ball's centre from the side of the cone, measured at right angles to it.
-    outside = aside * cosine[:, None] - along * sine[:, None]
-    reaches = outside <= radius
-    behind = (along < 0) & (aside.square() + along.square() > radius.square())
-    wide = (cosine <= 0)[:, None]
-    return (reaches & ~behind | wide) & (radius >= 0)
+    way = centre - origin
+    length = way.norm(dim=1, keepdim=True)
+    unit = way / length.clamp(min=1e-9)
+    place = outline.centre[frame] - origin[:, None]
+    along = (place * unit[:, None]).sum(-1)
+    aside = place.square().sum(-1) - along.square()
+    room = outline.radius[frame] + radius[:, None]
+    before = (along > -room) & (along < length + room)
+    return before & (aside <= room.square()) & (outline.radius[frame] >= 0)

@@ -36,6 +36,7 @@ class Frames:
     camera_from_body:  float64 [B, V, T, S, P, 4, 4]
     half:              float64 [B, P, 3]
     form:              float32 [B, P]: 0 with flat faces, 1 a ball, 2 a cylinder
+    moves:             bool [B, P]: carried by something else than the world
     intrinsics:        float32 [B, V, 3, 3]
     forms, outlines:   of the bodies in the camera's frame, by number of the frame
     """
@@ -45,6 +46,7 @@ class Frames:
     camera_from_body: torch.Tensor
     half: torch.Tensor
     form: torch.Tensor
+    moves: torch.Tensor
     intrinsics: torch.Tensor
     forms: Forms
     outlines: Outlines
@@ -52,6 +54,14 @@ class Frames:
     @property
     def device(self) -> torch.device:
         return self.intrinsics.device
+
+    def clip(self, number: torch.Tensor) -> torch.Tensor:
+        """The clips of numbered frames."""
+        return number // (self.shape[1] * self.shape[2] * self.shape[3])
+
+    def camera(self, number: torch.Tensor) -> torch.Tensor:
+        """clip * V + view of numbered frames."""
+        return number // (self.shape[2] * self.shape[3])
 
     def number(self, moment: int) -> torch.Tensor:
         """Numbers of the frames at one moment of the exposure [B * V * T]."""
@@ -66,6 +76,7 @@ def frames(
     intrinsics: np.ndarray,
     seconds: np.ndarray,
     device: torch.device,
+    compiled: bool,
 ) -> Frames:
     """Geometry of bodies before cameras [B, V, T, S, 4, 4] at seconds [B, T, S]."""
     b, v, t, s = world_from_camera.shape[:4]
@@ -79,16 +90,16 @@ def frames(
     kinds = kind[:, None].expand(-1, v * t * s, -1).flatten(0, 1)
     flat = posed.flatten(0, 3)
     boxy = (kinds == BOX) | (kinds == WEDGE)
-    weight = torch.ones_like(halves, dtype=torch.float32)
-    weight[..., 2] = (kinds != CYLINDER).float()
+    forms = Forms(_unit_maps(flat, halves), (kinds != CYLINDER).float(), boxy, compiled)
     return Frames(
         shape=(b, v, t, s),
         world_from_camera=torch.from_numpy(world_from_camera).to(device),
         camera_from_body=posed,
         half=half,
         form=torch.where(kind == CYLINDER, 2.0, ((kind == ELLIPSOID) | (kind == DOME)).float()),
+        moves=torch.from_numpy(bodies.link > 0).to(device),
         intrinsics=torch.from_numpy(intrinsics).to(device, torch.float32),
-        forms=Forms(_unit_maps(flat, halves), weight, boxy),
+        forms=forms,
         outlines=outlines(flat[..., :3, :], halves, kinds != ABSENT),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fourd_perception.synthetic.generator.draws import Draws
+from fourd_perception.synthetic.generator.stock import TILE
 import numpy as np
 
 TILES = 256
@@ -36,9 +37,11 @@ class Materials:
     sharpness: np.ndarray
 
     def rows(self) -> np.ndarray:
-        """All of it [B, M, 24], in the order of `ROW`."""
-        columns = [self.tile, self.grain_tile, self.span, self.grain_span]
-        columns += [np.cos(self.turn), np.sin(self.turn), self.shift[..., 0], self.shift[..., 1]]
+        """All of it [B, M, 22], in the order that `shading` reads it."""
+        per = TILE / self.span
+        columns = [self.tile, per * np.cos(self.turn), per * np.sin(self.turn)]
+        columns += [TILE * self.shift[..., 0], TILE * self.shift[..., 1]]
+        columns += [self.grain_tile, TILE / self.grain_span]
         columns += [self.grain, self.gloss, self.sharpness]
         columns += [self.base[..., i] for i in range(3)]
         columns += [self.mix[..., i, j] for i in range(3) for j in range(3)]

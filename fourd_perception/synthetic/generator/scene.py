@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, TYPE_CHECKING, TypeVar
 
 from fourd_perception.synthetic.generator.bodies import ABSENT, Bodies
 from fourd_perception.synthetic.generator.links import Links
 from fourd_perception.synthetic.generator.materials import Materials
 import numpy as np
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +73,10 @@ class Scenes:
     seconds: np.ndarray
     exposure: np.ndarray
 
+    def of_clips(self, clips: slice) -> Scenes:
+        """Some of the scenes."""
+        return _some(self, clips)
+
 
 def padded(bodies: Bodies, count: int) -> Bodies:
     """The same bodies and absent ones up to a count."""
@@ -101,11 +109,24 @@ def stacked(parts: Sequence[Surroundings], order: np.ndarray) -> Surroundings:
     )
 
 
-def _joined(parts, order):
-    kind = type(parts[0])
-    return kind(
+Values = TypeVar('Values', bound='DataclassInstance')
+
+
+def _some(values: Values, clips: slice) -> Values:
+    """The rows of some clips in all arrays of a value, and of values in it."""
+
+    def part(value: Any) -> Any:
+        return _some(value, clips) if is_dataclass(value) else value[clips]
+
+    return replace(values, **{f.name: part(getattr(values, f.name)) for f in fields(values)})
+
+
+def _joined(parts: Sequence[Values], order: np.ndarray) -> Values:
+    """The rows of different clips as one batch, put into an order."""
+    return replace(
+        parts[0],
         **{
             f.name: np.concatenate([getattr(p, f.name) for p in parts])[order]
-            for f in fields(kind)
-        }
+            for f in fields(parts[0])
+        },
     )

@@ -1,171 +1,190 @@
-"""Colours of what rays meet: textures, lamp, shadows, highlights, sky."""
+"""Colours of what rays meet: textures, lamp, highlights."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fourd_perception.synthetic.generator.casting import Beams, cast, MISS
-from fourd_perception.synthetic.generator.culling import in_cones
+from fourd_perception.synthetic.generator.casting import Beams, MISS
 from fourd_perception.synthetic.generator.frames import Frames
-from fourd_perception.synthetic.generator.stock import Stock
+from fourd_perception.synthetic.generator.kernels import kernel
+from fourd_perception.synthetic.generator.stock import texture
 import torch
 
-_STOCK_TILE = 128
-_BLOCK = 16384
-_SHADOW_MARGIN = 2e-3
+# Rays at a time: what is computed on the way stays in the caches of a core.
+_BLOCK = 1 << 13
+_BLOCK_COMPILED = 1 << 16
+_BLOCK_CUDA = 1 << 22
+# A neighbouring face of a box reads another part of the texture.
+_FACE_SHIFT = 37.0
 
 
 @dataclass(frozen=True, eq=False)
-class Light:
-    """Lamp and sky of B clips, float32.
+class Paint:
+    """How the bodies of B clips look, float32.
 
-    lamp:    [B, 3] place in the world, metres; the sun is a lamp far away
+    bodies:      [B, P, 26]: half sizes, `Frames.form`, and the row of the material
+    lamp:        [B, 3] place in the world, metres; the sun is a lamp far away
     lamp_colour, ambient: [B, 3]
-    shadow:  [B] how much of the lamp a shadow takes away
-    zenith, horizon: [B, 3] colours of the sky
+    texels:      of `stock`
     """
 
+    bodies: torch.Tensor
     lamp: torch.Tensor
     lamp_colour: torch.Tensor
     ambient: torch.Tensor
-    shadow: torch.Tensor
-    zenith: torch.Tensor
-    horizon: torch.Tensor
+    texels: torch.Tensor
 
 
 def shade(
     frames: Frames,
-    light: Light,
-    materials: torch.Tensor,
-    stock: Stock,
+    paint: Paint,
     beams: Beams,
     length: torch.Tensor,
     body: torch.Tensor,
-) -> torch.Tensor:
-    """RGB float32 [N, 3, R], not yet limited to 0..1.
-
-    materials: [B, P, 24] rows of the bodies' materials; length, body: of `cast`
-    """
-    b, v, t, s = frames.shape
-    n, _, r = beams.directions.shape
-    bodies = frames.half.shape[1]
-    clip = beams.frame // (v * t * s)
-    world = frames.world_from_camera.flatten(0, 3).float()[beams.frame]
-    lamp = (light.lamp[clip] - world[:, :3, 3])[:, None] @ world[:, :3, :3]
-    lamp = lamp[:, 0]
-    up = world[:, 2, :3]
-    sky = length > MISS
-    reach = torch.where(sky, 1.0, length)
-    points = beams.directions * reach[:, None]
-    lit = 1 - light.shadow[clip][:, None] * _shadowed(frames, beams, points, lamp, sky)
-    maps = frames.forms.unit_from_frame.flatten(0, 1).flatten(1)
-    shape = torch.cat([frames.half.float(), frames.form[..., None]], -1)
-    rows = torch.cat([shape, materials], -1).flatten(0, 1)
-    k = frames.intrinsics.flatten(0, 1)[beams.frame // (t * s)]
-    spacing = 1 / (k[:, 0, 0] * k[:, 1, 1]).sqrt()
-    out = torch.empty(n, 3, r, device=points.device)
-    step = max(_BLOCK // r, 1) if points.device.type == 'cpu' else n
-    for i in range(0, n, step):
-        part = slice(i, i + step)
-        at = (beams.frame[part, None] * bodies + body[part]).flatten()
-        mat = (clip[part, None] * bodies + body[part]).flatten()
-
-        def spread(values: torch.Tensor) -> torch.Tensor:
-            """[n, C] to [C, n * R]."""
-            return values.mT[..., None].expand(-1, -1, r).flatten(1)
-
-        out[part] = (
-            _surface(
-                points[part].transpose(0, 1).flatten(1),
-                maps.index_select(0, at).mT.contiguous(),
-                rows.index_select(0, mat).mT.contiguous(),
-                spread(lamp[part]),
-                spread(up[part]),
-                spread(light.lamp_colour[clip[part]]),
-                spread(light.ambient[clip[part]]),
-                lit[part].flatten(),
-                spread(spacing[part, None])[0] * length[part].flatten(),
-                stock,
-            )
-            .unflatten(1, (-1, r))
-            .transpose(0, 1)
-        )
-    return torch.where(sky[:, None], _sky(light, clip, world, beams.directions), out)
-
-
-def _shadowed(
-    frames: Frames,
-    beams: Beams,
-    points: torch.Tensor,
     lamp: torch.Tensor,
-    sky: torch.Tensor,
-) -> torch.Tensor:
-    """1 where something stands between point and lamp, else 0, [N, R]."""
-    directions = points - lamp[..., None]
-    near = in_cones(frames.outlines, beams.frame, lamp, directions)
-    near &= ~sky.all(1, keepdim=True)
-    length, _ = cast(Beams(beams.frame, lamp, directions, near), frames.forms)
-    return (length < 1 - _SHADOW_MARGIN).float()
-
-
-def _surface(
-    points: torch.Tensor,
-    maps: torch.Tensor,
-    rows: torch.Tensor,
-    lamp: torch.Tensor,
-    up: torch.Tensor,
-    lamp_colour: torch.Tensor,
-    ambient: torch.Tensor,
     lit: torch.Tensor,
-    footprint: torch.Tensor,
-    stock: Stock,
 ) -> torch.Tensor:
-    """RGB [3, N] of surface points [3, N]."""
-    m = maps.view(3, 4, -1)
-    unit = m[:, 0] * points[0] + m[:, 1] * points[1] + m[:, 2] * points[2] + m[:, 3]
-    half, kind = rows[:3], rows[3]
-    size, face = unit.abs().max(0)
-    metres = unit * half
-    u = torch.where(face == 0, metres[1], metres[0])
-    v = torch.where(face == 2, metres[1], metres[2])
-    # Outward in unit space: a face of the cube, the ball's radius, the cylinder's without z.
-    flat = torch.nn.functional.one_hot(face, 3).mT * unit.sign()
-    side = torch.cat([unit[:2], torch.zeros_like(unit[:1])])
-    cap = (kind == 2) & (side.square().sum(0) < unit[2].square())
-    normal = torch.where((kind == 0) | cap, flat, torch.where(kind == 2, side, unit))
-    normal = (m[:, :3] * normal[:, None]).sum(0)
-    normal = normal / normal.norm(dim=0).clamp(min=1e-12)
-    view = points / points.norm(dim=0).clamp(min=1e-12)
-    facing = -(normal * view).sum(0)
-    normal = normal * facing.sign()
-    facing = facing.abs()
-    beam = lamp - points
-    beam = beam / beam.norm(dim=0).clamp(min=1e-12)
-    lambert = (normal * beam).sum(0).clamp(min=0) * lit
-    (tile, grain_tile, span, grain_span, cos, sin, du, dv, grain, gloss, sharp) = rows[4:15]
-    print_size = footprint / facing.clamp(min=0.05).sqrt()
-    per = _STOCK_TILE / span
-    x, y = (cos * u - sin * v) * per, (sin * u + cos * v) * per
-    shift = face.float() * 37.0
-    x, y = x + du * _STOCK_TILE + shift, y + dv * _STOCK_TILE
-    colour = stock.colour(tile, x, y, print_size * per) - 0.5
-    base, mix = rows[15:18], rows[18:27].view(3, 3, -1)
-    albedo = base + (mix * colour).sum(1)
-    per = _STOCK_TILE / grain_span
-    noise = stock.colour(grain_tile, u * per, v * per, print_size * per)[1] - 0.5
-    albedo = (albedo * (1 + 2 * grain * noise)).clamp(0.02, 1)
-    fill = 0.75 + 0.25 * (normal * up).sum(0)
-    half_way = beam - view
-    half_way = half_way / half_way.norm(dim=0).clamp(min=1e-12)
-    shine = gloss * (normal * half_way).sum(0).clamp(min=1e-3) ** sharp * lit
-    return albedo * (ambient * fill + lamp_colour * lambert) + lamp_colour * shine
+    """RGB float32 [N, 3, R] of what `cast` found, not limited to 0..1; anything on the sky.
+
+    lamp: [N, 3] place in the frame of each beam; lit: [N, R] how much of it arrives
+    """
+    rays = length.shape[1]
+    count = frames.half.shape[1]
+    clip, camera = frames.clip(beams.frame), frames.camera(beams.frame)
+    k = frames.intrinsics.flatten(0, 1)[camera]
+    spacing = 1 / (k[:, 0, 0] * k[:, 1, 1]).sqrt()
+    up = frames.world_from_camera.flatten(0, 3)[beams.frame, 2, :3].float()
+    lights = torch.cat(
+        [lamp, up, paint.lamp_colour[clip], paint.ambient[clip], spacing[:, None]], 1
+    )
+    maps = frames.forms.unit_from_frame.flatten(0, 1).flatten(1)
+    looks = paint.bodies.flatten(0, 1)
+    compiled = frames.forms.compiled
+    paint_rays = kernel(_colours, compiled)
+    block = _BLOCK_COMPILED if compiled else _BLOCK
+    step = max((block if length.device.type == 'cpu' else _BLOCK_CUDA) // rays, 2)
+    out = []
+    for i in range(0, len(length), step):
+        part = slice(min(i, max(len(length) - 2, 0)), i + step)
+        out.append(
+            paint_rays(
+                beams.origin[part],
+                beams.directions[part],
+                length[part],
+                maps,
+                beams.frame[part, None] * count + body[part],
+                looks,
+                clip[part, None] * count + body[part],
+                lights[part],
+                lit[part],
+                paint.texels,
+            )[i - part.start :]
+        )
+    return torch.cat(out)
 
 
-def _sky(
-    light: Light, clip: torch.Tensor, world: torch.Tensor, directions: torch.Tensor
+def _colours(
+    origin: torch.Tensor,
+    directions: torch.Tensor,
+    length: torch.Tensor,
+    maps: torch.Tensor,
+    map_of: torch.Tensor,
+    looks: torch.Tensor,
+    look_of: torch.Tensor,
+    lights: torch.Tensor,
+    lit: torch.Tensor,
+    texels: torch.Tensor,
 ) -> torch.Tensor:
-    """RGB [N, 3, R] of the sky in directions [N, 3, R]."""
-    turned = world[:, :3, :3] @ directions
-    up = (turned[:, 2] / turned.norm(dim=1)).clamp(0, 1).sqrt()[:, None]
-    horizon, zenith = light.horizon[clip, :, None], light.zenith[clip, :, None]
-    return horizon + (zenith - horizon) * up
+    """RGB [n, 3, R] of surface points; axes are lists of three [n, R]."""
+    m = maps[map_of].unbind(-1)
+    look = looks[look_of].unbind(-1)
+    light = lights[..., None].unbind(1)
+    length = length.clamp(max=MISS)
+    view = list(directions.unbind(1))
+    point = [o + d * length for o, d in zip(origin[..., None].unbind(1), view)]
+    unit = [
+        m[i] * point[0] + m[i + 1] * point[1] + m[i + 2] * point[2] + m[i + 3] for i in (0, 4, 8)
+    ]
+    normal, u, v, shift = _skin(unit, look[:3], look[3])
+    normal = _direction(
+        [m[i] * normal[0] + m[4 + i] * normal[1] + m[8 + i] * normal[2] for i in range(3)]
+    )
+    view = _direction(view)
+    facing = -_dot(normal, view)
+    side = facing.sign()
+    normal = [n * side for n in normal]
+    print_size = light[12] * length / facing.abs().clamp(min=0.05).sqrt()
+    albedo = _albedo(look[4:], u, v, shift, print_size, texels)
+    beam = _direction([place - p for place, p in zip(light[:3], point)])
+    lambert = _dot(normal, beam).clamp(min=0) * lit
+    fill = 0.75 + 0.25 * _dot(normal, light[3:6])
+    half_way = _direction([b - w for b, w in zip(beam, view)])
+    shine = look[12] * (_dot(normal, half_way).clamp(min=1e-3).log() * look[13]).exp() * lit
+    return torch.stack(
+        [
+            albedo[c] * (light[9 + c] * fill + light[6 + c] * lambert) + light[6 + c] * shine
+            for c in range(3)
+        ],
+        1,
+    )
+
+
+def _skin(
+    unit: list[torch.Tensor], half: tuple[torch.Tensor, ...], form: torch.Tensor
+) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Outward direction in unit space, texture coordinates in metres, and the face's shift.
+
+    Textures are printed along the axis on which a point of the unit body lies farthest out.
+    """
+    x, y, z = unit
+    ax, ay, az = x.abs(), y.abs(), z.abs()
+    on_x = ((ax >= ay) & (ax >= az)).float()
+    on_z = (1 - on_x) * (az > ay).float()
+    on_y = 1 - on_x - on_z
+    u = x * half[0] + on_x * (y * half[1] - x * half[0])
+    v = z * half[2] + on_z * (y * half[1] - z * half[2])
+    flat = (form == 0).float()
+    cap = (form == 2).float() * (az * az > x * x + y * y).float()
+    flat = flat + cap
+    tube = (form == 2).float() - cap
+    ball = 1 - flat - tube
+    normal = [
+        flat * (1 - cap) * on_x * x + (tube + ball) * x,
+        flat * (1 - cap) * on_y * y + (tube + ball) * y,
+        flat * torch.maximum(on_z, cap) * z + ball * z,
+    ]
+    return normal, u, v, (on_x + 2 * on_y) * _FACE_SHIFT
+
+
+def _albedo(
+    look: tuple[torch.Tensor, ...],
+    u: torch.Tensor,
+    v: torch.Tensor,
+    shift: torch.Tensor,
+    print_size: torch.Tensor,
+    texels: torch.Tensor,
+) -> list[torch.Tensor]:
+    tile, cos, sin, du, dv, grain_tile, grain_per, grain = look[:8]
+    base, mix = look[10:13], look[13:22]
+    per = (cos * cos + sin * sin).sqrt()
+    x, y = cos * u - sin * v + du + shift, sin * u + cos * v + dv
+    red, green, blue = texture(texels, tile, x, y, print_size * per)
+    red, green, blue = red - 0.5, green - 0.5, blue - 0.5
+    speck = texture(texels, grain_tile, u * grain_per, v * grain_per, print_size * grain_per)[1]
+    strength = 1 + 2 * grain * (speck - 0.5)
+    return [
+        (
+            (base[c] + mix[3 * c] * red + mix[3 * c + 1] * green + mix[3 * c + 2] * blue)
+            * strength
+        ).clamp(0.02, 1)
+        for c in range(3)
+    ]
+
+
+def _dot(a: list[torch.Tensor], b: list[torch.Tensor]) -> torch.Tensor:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+def _direction(a: list[torch.Tensor]) -> list[torch.Tensor]:
+    scale = (_dot(a, a) + 1e-24).rsqrt()
+    return [v * scale for v in a]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fourd_perception.geometry.clips import UNKNOWN
 from fourd_perception.geometry.dynamic_label import dynamic_label
 from fourd_perception.synthetic.generator.casting import Beams, cast, MISS
 from fourd_perception.synthetic.generator.culling import in_windows
@@ -14,6 +15,7 @@ from fourd_perception.synthetic.generator.frames import (
     pixel_rays,
     untiled,
 )
+from fourd_perception.synthetic.generator.kernels import kernel
 import torch
 
 # A point is hidden by what is nearer by more than this share of its depth; a ray that grazes its
@@ -95,9 +97,10 @@ def _camera_beams(frames: Frames, number: torch.Tensor, rays: torch.Tensor) -> B
 
 
 def _carried(frames: Frames, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Maps into the camera's frame `step` instants later, float32 [B * V * T, P + 1, 3, 4].
+    """Maps into the camera's frame `step` instants later, out of the clip zero.
 
-    With the bodies, and as if they stood still; the sky comes last. Out of the clip: zero.
+    Returns those of the bodies, the sky last, float32 [B * V * T * (P + 1), 12], and those of
+    what stands still [B * V * T, 12].
     """
     posed, cameras = frames.camera_from_body[:, :, :, 0], frames.world_from_camera[:, :, :, 0]
     t = posed.shape[2]
@@ -106,31 +109,36 @@ def _carried(frames: Frames, step: int) -> tuple[torch.Tensor, torch.Tensor]:
     infinite = ego.clone()
     infinite[..., :3, 3] = 0
     moved = posed[:, :, here + step] @ inverse(posed[:, :, here])
-    still = ego[..., None, :, :].expand_as(moved)
+    every = torch.cat([moved, infinite[..., None, :, :]], dim=3)
     out = []
-    for maps in (moved, still):
-        every = torch.cat([maps, infinite[..., None, :, :]], dim=3)
-        filled = posed.new_zeros(*posed.shape[:3], *every.shape[3:])
-        filled[:, :, here] = every
-        out.append(filled[..., :3, :].float().flatten(0, 2))
+    for maps in (every, ego):
+        filled = maps.new_zeros(*posed.shape[:3], *maps.shape[3:])
+        filled[:, :, here] = maps
+        out.append(filled[..., :3, :].float().flatten(-2).flatten(0, -2))
     return out[0], out[1]
 
 
+def _lenses(frames: Frames, frame: torch.Tensor) -> torch.Tensor:
+    """Focal lengths and principal points [N, 4] of the frames' cameras."""
+    k = frames.intrinsics.flatten(0, 1)
+    rows = torch.stack([k[:, 0, 0], k[:, 1, 1], k[:, 0, 2], k[:, 1, 2]], 1)
+    return rows[frame // frames.shape[2]]
+
+
 def _project(
-    frames: Frames, frame: torch.Tensor, points: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rays (x/z, y/z, 1) and pixels [N, 2, R] of points [N, 3, R]; NaN unless before the camera."""
-    z = points[:, 2:]
-    rays = points / torch.where(z > _NEAREST, z, float('nan'))
-    k = frames.intrinsics.flatten(0, 1)[frame // frames.shape[2]]
-    focal, middle = torch.stack([k[:, 0, 0], k[:, 1, 1]], 1), k[:, :2, 2]
-    return rays, rays[:, :2] * focal[..., None] + middle[..., None]
+    maps: torch.Tensor, of: torch.Tensor, points: tuple[torch.Tensor, ...], lens: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
+    """Rays x/z, y/z, depth z and pixels u, v of points carried by maps [M, 12] numbered `of`.
 
-
-def _moved(maps: torch.Tensor, pixels: _Pixels) -> torch.Tensor:
-    """Points [N, 3, R] carried by the maps [.., P + 1, 3, 4] of their bodies."""
-    rows = maps[pixels.frame[:, None], pixels.body]
-    return (rows[..., :3] @ pixels.points.mT[..., None])[..., 0].add(rows[..., 3]).mT
+    NaN unless before the camera. lens [..., 4] broadcasts to the points.
+    """
+    m = maps[of].unbind(-1)
+    x, y, z = points
+    there = [m[i] * x + m[i + 1] * y + m[i + 2] * z + m[i + 3] for i in (0, 4, 8)]
+    depth = torch.where(there[2] > _NEAREST, there[2], float('nan'))
+    ray_x, ray_y = there[0] / depth, there[1] / depth
+    fx, fy, cx, cy = lens.unbind(-1)
+    return ray_x, ray_y, depth, ray_x * fx + cx, ray_y * fy + cy
 
 
 def _motion(
@@ -139,33 +147,50 @@ def _motion(
     """Flow [N, 2, R] and occlusion uint8 [N, R] to the instant one step away."""
     height, width = size
     b, v, t, s = frames.shape
-    there = _moved(_carried(frames, step)[0], pixels)
-    rays, places = _project(frames, pixels.frame, there)
-    sky = pixels.body == frames.half.shape[1]
-    border = places.new_tensor([width - 0.5, height - 0.5])[:, None]
-    inside = ((places >= -0.5) & (places <= border)).all(1)
-    aimed = torch.where(inside[:, None], rays, 0.0)
-    low = torch.where(inside[:, None], rays[:, :2], float('inf')).amin(2)
-    high = torch.where(inside[:, None], rays[:, :2], -float('inf')).amax(2)
+    bodies = frames.half.shape[1]
+    project = kernel(_project, frames.forms.compiled)
+    of = pixels.frame[:, None] * (bodies + 1) + pixels.body
+    lens = _lenses(frames, pixels.frame)[:, None]
+    maps = _carried(frames, step)[0]
+    ray_x, ray_y, depth, u, v_ = project(maps, of, pixels.points.unbind(1), lens)
+    inside = (u >= -0.5) & (u <= width - 0.5) & (v_ >= -0.5) & (v_ <= height - 0.5)
+    rays = torch.stack([ray_x, ray_y], 1)
+    seen = inside[:, None]
+    aimed = torch.cat([torch.where(seen, rays, 0.0), torch.ones_like(depth)[:, None]], 1)
+    low = torch.where(seen, rays, float('inf')).amin(2)
+    high = torch.where(seen, rays, -float('inf')).amax(2)
     number = (pixels.frame + step).clamp(0, b * v * t - 1) * s
     near = in_windows(frames.outlines, number, low, high)
-    beams = Beams(number, rays.new_zeros(len(rays), 3), aimed, near)
-    length, _ = cast(beams, frames.forms)
-    reach = torch.where(sky, MISS, there[:, 2] * (1 - _MARGIN))
+    length, _ = cast(Beams(number, rays.new_zeros(len(rays), 3), aimed, near), frames.forms)
+    reach = torch.where(pixels.body == bodies, MISS, depth * (1 - _MARGIN))
     hidden = (~inside | (length < reach)).to(torch.uint8)
     instant = pixels.frame % t + step
-    unknown = (instant < 0) | (instant >= t)
-    hidden[unknown] = 255
-    return places - pixels.places, hidden
+    hidden[(instant < 0) | (instant >= t)] = UNKNOWN
+    return torch.stack([u, v_], 1) - pixels.places, hidden
 
 
 def _own_motion(frames: Frames, pixels: _Pixels) -> torch.Tensor:
     """Pixels [N, R]: the longest own motion to any instant of the clip (specification B.16)."""
-    t = frames.shape[2]
+    t, bodies = frames.shape[2], frames.half.shape[1]
     largest = torch.zeros_like(pixels.points[:, 0])
+    rigid = torch.cat([frames.moves, torch.zeros_like(frames.moves[:, :1])], 1)
+    clip = pixels.frame // (frames.shape[1] * t)
+    tile, ray = rigid[clip[:, None], pixels.body].nonzero(as_tuple=True)
+    if not len(tile):
+        return largest
+    # Kernels are not compiled for a single pixel.
+    tile, ray = torch.cat([tile, tile[:1]]), torch.cat([ray, ray[:1]])
+    project = kernel(_project, frames.forms.compiled)
+    frame = pixels.frame[tile]
+    of = frame * (bodies + 1) + pixels.body[tile, ray]
+    points = pixels.points[tile, :, ray].unbind(1)
+    lens = _lenses(frames, frame)
+    longest = largest.new_zeros(len(tile))
     for step in [k for k in range(1 - t, t) if k]:
         with_body, as_if_still = _carried(frames, step)
-        there = _project(frames, pixels.frame, _moved(with_body, pixels))[1]
-        still = _project(frames, pixels.frame, _moved(as_if_still, pixels))[1]
-        largest = torch.maximum(largest, (there - still).norm(dim=1).nan_to_num(0.0))
+        there = project(with_body, of, points, lens)
+        still = project(as_if_still, frame, points, lens)
+        apart = torch.hypot(there[3] - still[3], there[4] - still[4])
+        longest = torch.maximum(longest, apart.nan_to_num(0.0))
+    largest[tile, ray] = longest
     return largest
