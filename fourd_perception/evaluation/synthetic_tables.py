@@ -29,7 +29,7 @@ def tables(scores: SyntheticScores) -> list[Table]:
     return [
         Table('Depth', _depth(overall), ('One scale a window, the median of the log-ratios.',)),
         Table(
-            'Flow, endpoint error by length of the true flow',
+            'Flow: endpoint error (px) by length of the true flow',
             _flow(overall),
             (
                 'Of all pixels whose surface is known, whether or not the other image shows it; '
@@ -78,8 +78,7 @@ def _flow(overall: Mapping[str, Score]) -> list[Row]:
             overall,
             flow_metric(*edges, visible),
             f'{_range(*edges)}{", visible" if visible else ""}',
-            'px',
-            () if visible else bars,
+            bars=() if visible else bars,
         )
         for visible in (False, True)
         for edges, bars in zip(FLOW_BINS, FLOW)

@@ -2,7 +2,8 @@
 
     python -m fourd_perception.evaluation.baselines.mean_depth
 
-draws 1000 pairs of images from the seeds of trainings and writes `mean_log_depth.npy` beside this file.
+draws 1000 pairs of images from the seeds of trainings and writes `mean_log_depth.npy` beside this
+file.
 """
 
 from __future__ import annotations
