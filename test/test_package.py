@@ -57,6 +57,9 @@ def test_installed_code_finds_its_own_files(install_base):
     for folder in ('config', 'launch'):
         for path in (ROOT / folder).glob('[!_]*.*'):
             assert (share / folder / path.name).read_bytes() == path.read_bytes()
+    place = 'fourd_perception.evaluation.baselines.mean_depth'
+    code = f'from {place} import mean_depth; print(mean_depth((4, 4)).shape)'
+    assert installed(install_base, f'python3 -c "{code}"').strip() == '(4, 4)'
 
 
 def test_colcon_test_runs_our_tests(install_base):
