@@ -33,14 +33,14 @@ class SourceSettings:
     setting:     of the generated scenes, see `SceneSpec`
     data_sets:   none: generated scenes alone
     skip_absent: leave out data sets that are not there, with a warning, instead of stopping
-    scenes:      generated scenes that there are, each seen again and again; None: one a sample
+    scenes:      seeds of generated scenes, seen again and again; empty: a new one for every sample
     """
 
     generated: float = 1.0
     setting: str = 'mixed'
     data_sets: tuple[DataSetShare, ...] = ()
     skip_absent: bool = False
-    scenes: int | None = None
+    scenes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.generated < 0 or (self.generated == 0 and not self.data_sets):
@@ -48,10 +48,10 @@ class SourceSettings:
                 f'generated scenes have weight {self.generated}, of {len(self.data_sets)} data '
                 'sets; give a weight above 0, or 0 and a data set'
             )
-        if self.scenes is not None and (self.scenes < 1 or self.data_sets):
+        if self.scenes and self.data_sets:
             raise ValueError(
-                f'{self.scenes} scenes beside {len(self.data_sets)} data sets; give 1 or more '
-                'scenes and no data sets'
+                f'scenes {self.scenes} and {len(self.data_sets)} data sets; a few scenes are seen '
+                'alone, so leave out one or the other'
             )
         SceneSpec(setting=self.setting)
 
@@ -89,8 +89,8 @@ def clip_source(settings: SourceSettings) -> DrawClips:
         spec = SceneSpec(
             request.size, request.views, request.instants, settings.setting, request.movers
         )
-        if settings.scenes is not None:
-            return joined([_scene(seed % settings.scenes, spec, device) for seed in seeds])
+        if few := settings.scenes:
+            return joined([_scene(few[seed % len(few)], spec, device) for seed in seeds])
         if mixture is None:
             return generate(seeds, spec, device)
         wanted = ClipSpec(request.size, request.instants, request.views)

@@ -135,9 +135,9 @@ class SmallTask:
         if budget not in self._kept:
             device = next(self.network.parameters()).device
             size, scenes = self.settings.stages[-1].size, self.settings.source.scenes
-            if scenes is None:
-                self._kept[budget] = frozen_clips(size, budget, device)
-            else:
+            if scenes:
                 request = ClipRequest(size, 1, self.settings.grids.frames[1])
-                self._kept[budget] = [self._draw(range(min(budget, scenes)), request, device)]
+                self._kept[budget] = [self._draw(range(len(scenes))[:budget], request, device)]
+            else:
+                self._kept[budget] = frozen_clips(size, budget, device)
         return self._kept[budget]
