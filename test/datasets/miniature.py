@@ -123,6 +123,8 @@ class Miniature:
         camera, start = self.cameras[view], self.stamps[0]
         hits = self.recording.hits(camera, start)
         chosen = np.flatnonzero(hits.body != SKY)[::every]
+        # In no order, so that the first ones are here and there.
+        chosen = np.random.default_rng(3).permutation(chosen)
         rays = np.vstack([camera_rays(camera), np.ones(hits.depth.size)])[:, chosen]
         points = self._in_world(rays * hits.depth[chosen], view, 0)
         moving = hits.body[chosen] == MOVER
