@@ -36,6 +36,7 @@ def complaint(*arguments: object) -> str:
         ('replay',),
         ('evaluate', 'replay'),
         ('parity',),
+        ('train',),
         ('weights', 'fetch'),
         ('weights', 'convert'),
     ],

@@ -19,12 +19,13 @@ from torch import nn
 from torch.distributed.tensor import distribute_tensor, DTensor
 
 
-def network_metadata(network: nn.Module) -> dict[str, str]:
-    """The configuration of a network as its weight files carry it; nothing where it has none."""
+def weights_metadata(network: nn.Module, licence: str | None) -> dict[str, str]:
+    """What weight files say of a network: its configuration, where it has one, and licence."""
+    found = {} if licence is None else {'licence': licence}
     config = getattr(network, 'config', None)
-    if not is_dataclass(config) or isinstance(config, type):
-        return {}
-    return {CONFIG_KEY: json.dumps(asdict(config))}
+    if is_dataclass(config) and not isinstance(config, type):
+        found[CONFIG_KEY] = json.dumps(asdict(config))
+    return found
 
 
 def gathered(
@@ -33,7 +34,6 @@ def gathered(
     """Contents of a file, on the CPU; all processes must call it, divided tensors are gathered."""
     return {
         'model': whole(averaged.state_dict()),
-        **network_metadata(network),
         'training': {
             'weights': whole(network.state_dict()),
             'optimisers': [whole(optimiser.state_dict()) for optimiser in optimisers],

@@ -56,6 +56,7 @@ class TrainingConfig:
     checkpoint_minutes, validation_minutes: how often; both also at the end
     validation_samples: of the frozen set
     weights_dtype: of the weights that are written at the end
+    licence:       of the weights, written into their files where given
     """
 
     task: TaskSettings
@@ -79,6 +80,7 @@ class TrainingConfig:
     validation_minutes: float = 10.0
     validation_samples: int = 32
     weights_dtype: Literal['bf16', 'fp32'] = 'bf16'
+    licence: str | None = None
 
     def __post_init__(self) -> None:
         if (self.minutes is None) == (self.steps is None):
@@ -127,6 +129,7 @@ HOW = (
     'validation_minutes',
     'validation_samples',
     'weights_dtype',
+    'licence',
 )
 
 

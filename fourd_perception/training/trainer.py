@@ -15,9 +15,9 @@ from fourd_perception.training.assembly import assembled, Assembly
 from fourd_perception.training.checkpoints import (
     gathered,
     load_whole,
-    network_metadata,
     read_checkpoint,
     restore,
+    weights_metadata,
     whole,
     write_atomically,
 )
@@ -150,7 +150,10 @@ class Run:
                 'config': config_to_plain(parts.config),
                 'position': asdict(self._position),
             }
-            write_atomically(self._out / name, content)
+            write_atomically(self._out / name, {**self._metadata(), **content})
+
+    def _metadata(self) -> dict[str, str]:
+        return weights_metadata(self._parts.task.network, self._parts.config.licence)
 
     def _validate(self) -> None:
         """Errors and pictures of the averaged network, on the first process."""
@@ -174,8 +177,7 @@ class Run:
         state = whole(parts.averaged.state_dict())
         if parts.processes.first:
             dtype = DTYPES[parts.config.weights_dtype]
-            metadata = {**network_metadata(parts.averaged), 'licence': 'Apache-2.0'}
-            index = write_parts(self._out / WEIGHTS, state, metadata, dtype)
+            index = write_parts(self._out / WEIGHTS, state, self._metadata(), dtype)
             self._say(f'{index}: averaged weights')
 
 
