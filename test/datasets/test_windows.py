@@ -110,6 +110,10 @@ def test_seeds_draw_views_and_crops(data: DataSet) -> None:
     assert len({d.images.sum().item() for d in drawn}) > 2
     # The crop is cut from the height or the width alone, which is narrower than the image.
     centres = {round(d.intrinsics[0, 0, 0, 0, 2].item(), 3) for d in drawn}
+    both = [data.clip(0, replace(SPEC, views=2, instants=1), seed=seed) for seed in range(8)]
+    # The second view is the right camera in some, the left one in others.
+    aside = {round(c.world_from_camera[0, 1, 0, 0, 3].item(), 2) for c in both}
+    assert aside == {0.4, -0.4}
     assert len(centres) > 2 and plain.intrinsics[0, 0, 0, 0, 2] != max(centres)
 
 
