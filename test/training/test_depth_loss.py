@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from fourd_perception.training.depth_loss import gradient_loss, laplace_loss, LEAST_SIGMA
 import math
+
+from fourd_perception.training.depth_loss import gradient_loss, laplace_loss, LEAST_SIGMA
 import pytest
 import torch
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from fourd_perception.geometry.clips import DYNAMIC, IGNORED, STATIC
 from fourd_perception.training.mask_loss import mask_loss
-import math
 import pytest
 import torch
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from fourd_perception.model.cell_layout import CellLayout
 from fourd_perception.model.small.camera import Cameras, compose, rigid
 from fourd_perception.model.small.grid_plan import grid_plan
@@ -11,7 +13,6 @@ from fourd_perception.training.pose_loss import (
     pose_loss,
     relative_poses,
 )
-import math
 import pytest
 import torch
 

@@ -18,16 +18,14 @@ def slow_median(values: list[float], weights: list[float]) -> float:
 
 
 @given(
-    st.lists(
-        st.tuples(st.integers(-50, 50), st.integers(0, 9)), min_size=1, max_size=20
-    ).filter(lambda pairs: any(w for _, w in pairs))
+    st.lists(st.tuples(st.integers(-50, 50), st.integers(0, 9)), min_size=1, max_size=20).filter(
+        lambda pairs: any(w for _, w in pairs)
+    )
 )
 def test_weighted_median_is_where_half_of_the_weight_is_reached(pairs):
     values, weights = ([float(x) for x in column] for column in zip(*pairs))
     found = weighted_median(torch.tensor([values]), torch.tensor([weights]))
-    assert found.item() == slow_median(
-        [v for v, w in pairs if w], [w for _, w in pairs if w]
-    )
+    assert found.item() == slow_median([v for v, w in pairs if w], [w for _, w in pairs if w])
 
 
 def test_nothing_to_compare_is_no_factor():

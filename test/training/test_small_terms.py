@@ -21,8 +21,8 @@ from fourd_perception.training.told import draw_told, identifiers, Told
 import numpy as np
 from plane_clips import plane_clips
 import pytest
-import torch
 from tiny_networks import TINY_SMALL
+import torch
 
 FOCUS = Focus((0, 1, 2), ((0, 1), (1, 2)))
 TERMS = {

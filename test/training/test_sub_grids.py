@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from fourd_perception.geometry.clips import UNKNOWN
-from fourd_perception.training.sub_grids import cut_out, draw_sub_grid, GridSettings, layouts, SubGrid
+from fourd_perception.training.sub_grids import (
+    cut_out,
+    draw_sub_grid,
+    GridSettings,
+    layouts,
+    SubGrid,
+)
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 import numpy as np
 from plane_clips import plane_clips
