@@ -1,8 +1,8 @@
 """Where rays meet convex bodies: many beams of rays with a common origin, against few bodies each.
 
-Bodies are given as `unit_from_frame` maps that make them a unit cube, ball or cylinder. Misses are
-counted in lengths instead of masks, since comparing and selecting costs more than arithmetic. No
-product of matrices: neither autocast nor TF32 touches the truth.
+Bodies are given as `unit_from_frame` maps that make them a unit cube, ball or cylinder, or half of
+one. Misses are counted in lengths instead of masks, since comparing and selecting costs more than
+arithmetic. No product of matrices: neither autocast nor TF32 touches the truth.
 """
 
 from __future__ import annotations
@@ -26,15 +26,17 @@ class Forms:
     """The bodies of F frames, P each, as rays meet them. Tensors on one device.
 
     unit_from_frame: float32 [F, P, 3, 4]
-    bent_along_z:    float32 [F, P]: 1 for a ball, 0 for a cylinder
-    boxy:            bool [F, P]: unit cubes; else round
+    bent:            float32 [F, P]: 1 for a ball and its half, 0 for a cylinder and a wedge
+    boxes, rounds, cuts: bool [F, P]: cubes, balls and cylinders, halves of a cube or a ball
     compiled:        kernels are compiled at first use
     """
 
     unit_from_frame: torch.Tensor
-    bent_along_z: torch.Tensor
-    boxy: torch.Tensor
-    compiled: bool = False
+    bent: torch.Tensor
+    boxes: torch.Tensor
+    rounds: torch.Tensor
+    cuts: torch.Tensor
+    compiled: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,20 +65,19 @@ def cast(beams: Beams, forms: Forms, nearest: float = 1e-4) -> tuple[torch.Tenso
     length = beams.directions.new_full((count, rays), 2 * MISS)
     body = torch.zeros(count, rays, dtype=torch.int64, device=length.device)
     block = _BLOCK if length.device.type == 'cpu' else _BLOCK_CUDA
-    boxy = forms.boxy[beams.frame]
-    meet_boxes = kernel(_meet_boxes, forms.compiled)
-    meet_round = kernel(_meet_round, forms.compiled)
-    for beam, bodies in _lists(beams.candidates & boxy, max(block // rays, 2)):
-        maps = forms.unit_from_frame[beams.frame[beam, None], bodies]
-        met, which = meet_boxes(maps, beams.origin[beam], beams.directions[beam], nearest)
-        length[beam], body[beam] = met, bodies.gather(1, which)
-    for beam, bodies in _lists(beams.candidates & ~boxy, max(block // rays, 2)):
-        frame = beams.frame[beam, None]
-        maps, bent = forms.unit_from_frame[frame, bodies], forms.bent_along_z[frame, bodies]
-        met, which = meet_round(maps, bent, beams.origin[beam], beams.directions[beam], nearest)
-        before = length[beam]
-        length[beam] = torch.minimum(met, before)
-        body[beam] = torch.where(met < before, bodies.gather(1, which), body[beam])
+    for meet, family in (
+        (_meet_boxes, forms.boxes),
+        (_meet_round, forms.rounds),
+        (_meet_cut, forms.cuts),
+    ):
+        meet = kernel(meet, forms.compiled)
+        for beam, bodies in _lists(beams.candidates & family[beams.frame], max(block // rays, 2)):
+            frame = beams.frame[beam, None]
+            maps, bent = forms.unit_from_frame[frame, bodies], forms.bent[frame, bodies]
+            met, which = meet(maps, bent, beams.origin[beam], beams.directions[beam], nearest)
+            before = length[beam]
+            length[beam] = torch.minimum(met, before)
+            body[beam] = torch.where(met < before, bodies.gather(1, which), body[beam])
     return length, body
 
 
@@ -108,9 +109,13 @@ def _lists(chosen: torch.Tensor, most: int) -> list[tuple[torch.Tensor, torch.Te
 
 
 def _meet_boxes(
-    maps: torch.Tensor, origin: torch.Tensor, directions: torch.Tensor, nearest: float
+    maps: torch.Tensor,
+    _bent: torch.Tensor,
+    origin: torch.Tensor,
+    directions: torch.Tensor,
+    nearest: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """First of K unit cubes [n, K, 3, 4]: length [n, R], and which."""
+    """First of K cubes with maps [n, K, 3, 4]: length [n, R], and which."""
     units = _in_units(maps, origin, directions)
     nears, fars = zip(*(_slab(start, along) for start, along in units))
     near = torch.maximum(torch.maximum(nears[0], nears[1]), nears[2])
@@ -133,15 +138,52 @@ def _meet_round(
     """
     (x, dx), (y, dy), (z, dz) = _in_units(maps, origin, directions)
     lower, upper = _slab(z, dz)
-    w, dw = bent[..., None] * z, bent[..., None] * dz
-    square = dx * dx + dy * dy + dw * dw + _TINY
-    middle = -(dx * x + dy * y + dw * w) / square
-    px, py, pw = x + middle * dx, y + middle * dy, w + middle * dw
-    rest = 1 - px * px - py * py - pw * pw
-    reach = (rest.clamp(min=0) / square).sqrt()
+    w = bent[..., None]
+    middle, reach, rest, within = _ball(x, y, w * z, dx, dy, w * dz)
     near, far = torch.maximum(middle - reach, lower), torch.minimum(middle + reach, upper)
-    outside = torch.maximum(x * x + y * y + w * w, z * z)
+    outside = torch.maximum(within, z * z)
     return _first(near, far, outside, torch.maximum(near - far, -rest), nearest)
+
+
+def _meet_cut(
+    maps: torch.Tensor,
+    bent: torch.Tensor,
+    origin: torch.Tensor,
+    directions: torch.Tensor,
+    nearest: float,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """First of K wedges (x + z <= 0 of a cube) and domes (z >= 0 of a ball)."""
+    (x, dx), (y, dy), (z, dz) = _in_units(maps, origin, directions)
+    w = bent[..., None]
+    middle, reach, rest, within = _ball(w * x, w * y, w * z, w * dx, w * dy, w * dz)
+    near, far = middle - reach, middle + reach
+    # The cut is the upper end of a slab that begins far below the body.
+    side, d_side = (1 - w) * x + (1 - 2 * w) * z, (1 - w) * dx + (1 - 2 * w) * dz
+    slabs = (x, dx), (y, dy), (z, dz), (0.5 * side + 1, 0.5 * d_side)
+    for lower, upper in (_slab(*slab) for slab in slabs):
+        near, far = torch.maximum(near, lower), torch.minimum(far, upper)
+    outside = torch.maximum(torch.maximum(x.abs(), y.abs()), torch.maximum(z.abs(), within))
+    outside = torch.maximum(outside, 1 + side)
+    return _first(near, far, outside, torch.maximum(near - far, -rest), nearest)
+
+
+def _ball(
+    x: torch.Tensor,
+    y: torch.Tensor,
+    z: torch.Tensor,
+    dx: torch.Tensor,
+    dy: torch.Tensor,
+    dz: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Length to where a ray is nearest to the origin, half its way through the unit ball.
+
+    Also what is left of 1 at the nearest place (below 0 on a miss), and the square of the start.
+    """
+    square = dx * dx + dy * dy + dz * dz + _TINY
+    middle = -(dx * x + dy * y + dz * z) / square
+    px, py, pz = x + middle * dx, y + middle * dy, z + middle * dz
+    rest = 1 - px * px - py * py - pz * pz
+    return middle, (rest.clamp(min=0) / square).sqrt(), rest, x * x + y * y + z * z
 
 
 def _in_units(

@@ -16,7 +16,7 @@ from fourd_perception.synthetic.generator.bodies import (
     world_poses,
 )
 from fourd_perception.synthetic.generator.casting import Forms
-from fourd_perception.synthetic.generator.culling import outlines, Outlines
+from fourd_perception.synthetic.generator.culling import Outlines, outlines
 from fourd_perception.synthetic.generator.links import Links
 import numpy as np
 import torch
@@ -35,8 +35,8 @@ class Frames:
     world_from_camera: float64 [B, V, T, S, 4, 4]
     camera_from_body:  float64 [B, V, T, S, P, 4, 4]
     half:              float64 [B, P, 3]
-    form:              float32 [B, P]: 0 with flat faces, 1 a ball, 2 a cylinder
-    moves:             bool [B, P]: carried by something else than the world
+    kind:              int8 [B, P], see `Bodies`
+    moves:             bool [B, P]: its pose in the world changes
     intrinsics:        float32 [B, V, 3, 3]
     forms, outlines:   of the bodies in the camera's frame, by number of the frame
     """
@@ -45,7 +45,7 @@ class Frames:
     world_from_camera: torch.Tensor
     camera_from_body: torch.Tensor
     half: torch.Tensor
-    form: torch.Tensor
+    kind: torch.Tensor
     moves: torch.Tensor
     intrinsics: torch.Tensor
     forms: Forms
@@ -60,7 +60,7 @@ class Frames:
         return number // (self.shape[1] * self.shape[2] * self.shape[3])
 
     def camera(self, number: torch.Tensor) -> torch.Tensor:
-        """clip * V + view of numbered frames."""
+        """The numbers clip * V + view of numbered frames."""
         return number // (self.shape[2] * self.shape[3])
 
     def number(self, moment: int) -> torch.Tensor:
@@ -80,28 +80,38 @@ def frames(
 ) -> Frames:
     """Geometry of bodies before cameras [B, V, T, S, 4, 4] at seconds [B, T, S]."""
     b, v, t, s = world_from_camera.shape[:4]
-    world_from_body = world_poses(bodies, links, seconds.reshape(b, -1))
-    world_from_body = np.swapaxes(world_from_body, 1, 2).reshape(b, 1, t, s, -1, 4, 4)
+    poses = world_poses(bodies, links, seconds.reshape(b, -1))
+    moves = (poses != poses[:, :, :1]).any((2, 3, 4))
+    world_from_body = np.swapaxes(poses, 1, 2).reshape(b, 1, t, s, -1, 4, 4)
     to_camera = torch.from_numpy(invert(world_from_camera)).to(device)
     posed = to_camera[..., None, :, :] @ torch.from_numpy(world_from_body).to(device)
     half = torch.from_numpy(bodies.half).to(device)
-    halves = half[:, None].expand(-1, v * t * s, -1, -1).flatten(0, 1)
     kind = torch.from_numpy(bodies.kind).to(device)
+    halves = half[:, None].expand(-1, v * t * s, -1, -1).flatten(0, 1)
     kinds = kind[:, None].expand(-1, v * t * s, -1).flatten(0, 1)
     flat = posed.flatten(0, 3)
-    boxy = (kinds == BOX) | (kinds == WEDGE)
-    forms = Forms(_unit_maps(flat, halves), (kinds != CYLINDER).float(), boxy, compiled)
     return Frames(
         shape=(b, v, t, s),
         world_from_camera=torch.from_numpy(world_from_camera).to(device),
         camera_from_body=posed,
         half=half,
-        form=torch.where(kind == CYLINDER, 2.0, ((kind == ELLIPSOID) | (kind == DOME)).float()),
-        moves=torch.from_numpy(bodies.link > 0).to(device),
+        kind=kind,
+        moves=torch.from_numpy(moves).to(device),
         intrinsics=torch.from_numpy(intrinsics).to(device, torch.float32),
-        forms=forms,
+        forms=forms_of(flat, halves, kinds, compiled),
         outlines=outlines(flat[..., :3, :], halves, kinds != ABSENT),
     )
+
+
+def forms_of(
+    frame_from_body: torch.Tensor, half: torch.Tensor, kind: torch.Tensor, compiled: bool
+) -> Forms:
+    """Forms of bodies posed [F, P, 4, 4] with half sizes [F, P, 3] and kinds [F, P]."""
+    maps = inverse(frame_from_body)[..., :3, :] / half[..., None]
+    cut = (kind == WEDGE) | (kind == DOME)
+    bent = (kind == ELLIPSOID) | (kind == DOME)
+    round_ = (kind == ELLIPSOID) | (kind == CYLINDER)
+    return Forms(maps.float(), bent.float(), kind == BOX, round_, cut, compiled)
 
 
 def inverse(rigid: torch.Tensor) -> torch.Tensor:
@@ -112,11 +122,6 @@ def inverse(rigid: torch.Tensor) -> torch.Tensor:
     out[..., :3, 3:] = -turned @ rigid[..., :3, 3:]
     out[..., 3, 3] = 1
     return out
-
-
-def _unit_maps(frame_from_body: torch.Tensor, half: torch.Tensor) -> torch.Tensor:
-    """Maps [..., 3, 4] that make bodies posed [..., 4, 4] with half sizes [..., 3] unit ones."""
-    return (inverse(frame_from_body)[..., :3, :] / half[..., None]).float()
 
 
 def pixel_rays(

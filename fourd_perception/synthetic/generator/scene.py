@@ -7,126 +7,99 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TYPE_CHECKING, TypeVar
 
 from fourd_perception.synthetic.generator.bodies import ABSENT, Bodies
+from fourd_perception.synthetic.generator.lights import Lights
 from fourd_perception.synthetic.generator.links import Links
 from fourd_perception.synthetic.generator.materials import Materials
+from fourd_perception.synthetic.generator.photograph import Cameras
 import numpy as np
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-
-@dataclass(frozen=True, eq=False)
-class Lights:
-    """Lamp and sky of B clips, float64.
-
-    lamp:            [B, 3] place in the world, metres; the sun is a lamp far away
-    lamp_colour, ambient: [B, 3]
-    shadow:          [B] how much of the lamp a shadow takes away
-    zenith, horizon: [B, 3] colours of the sky
-    """
-
-    lamp: np.ndarray
-    lamp_colour: np.ndarray
-    ambient: np.ndarray
-    shadow: np.ndarray
-    zenith: np.ndarray
-    horizon: np.ndarray
+Values = TypeVar('Values', bound='DataclassInstance')
 
 
 @dataclass(frozen=True, eq=False)
 class Surroundings:
-    """What a place consists of before cameras and movers come, B clips; see `Bodies`.
+    """A place before cameras and movers come, B clips.
 
-    bodies, links: standing things; the first link is the world
-    lights:        lamp and sky
-    spot:          float64 [B, 3] where the rig is in the middle of the clip
-    heading:       float64 [B] where it looks then, about z
-    depth:         float64 [B] metres, what is usually seen from there
+    bodies:  standing things, see `Bodies`; the first is the ground
+    lamp:    float64 [B, 3] metres
+    spot:    float64 [B, 3] where the rig is in the middle of the clip
+    heading: float64 [B] where it looks then, about z
+    reach:   float64 [B] metres, about how far things are
     """
 
     bodies: Bodies
-    links: Links
-    lights: Lights
+    lamp: np.ndarray
     spot: np.ndarray
     heading: np.ndarray
-    depth: np.ndarray
+    reach: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
 class Scenes:
     """B scenes with V cameras and T instants.
 
-    rig:          one link a clip that carries the cameras
-    mounts:       float64 [B, V, 4, 4] rig_from_camera
-    intrinsics:   float64 [B, V, 3, 3]
-    seconds:      float64 [B, T]
-    exposure:     float64 [B] seconds that the shutter is open; 0 without motion blur
+    rig:        one link a clip that carries the cameras
+    mounts:     float64 [B, V, 4, 4] rig_from_camera
+    intrinsics: float64 [B, V, 3, 3]
+    seconds:    float64 [B, T], 0 in the middle
+    exposure:   float64 [B] seconds that the shutter is open; 0 without motion blur
+    tracked:    float64 [B, N, 4] where the tracks start, see `tracks`
     """
 
     bodies: Bodies
     links: Links
     materials: Materials
     lights: Lights
+    cameras: Cameras
     rig: Links
     mounts: np.ndarray
     intrinsics: np.ndarray
     seconds: np.ndarray
     exposure: np.ndarray
+    tracked: np.ndarray
 
     def of_clips(self, clips: slice) -> Scenes:
-        """Some of the scenes."""
-        return _some(self, clips)
+        """Some of the scenes, without bodies that none of them has."""
+        scenes = some(self, clips)
+        used = (scenes.bodies.kind != ABSENT).any(0)
+        bodies = Bodies(**{name: v[:, used] for name, v in vars(scenes.bodies).items()})
+        return replace(scenes, bodies=bodies)
 
 
-def padded(bodies: Bodies, count: int) -> Bodies:
-    """The same bodies and absent ones up to a count."""
-    missing = count - bodies.count
-    out = {}
-    for f in fields(Bodies):
-        values = getattr(bodies, f.name)
-        fill = ABSENT if f.name == 'kind' else 1 if f.name == 'half' else 0
-        widths = [(0, 0), (0, missing)] + [(0, 0)] * (values.ndim - 2)
-        out[f.name] = np.pad(values, widths, constant_values=fill)
-    return Bodies(**out)
+def some(values: Values, clips: slice | np.ndarray) -> Values:
+    """The rows of some clips in all arrays of a value, and of values in it."""
+
+    def part(value: Any) -> Any:
+        return some(value, clips) if is_dataclass(value) else value[clips]
+
+    return replace(values, **{f.name: part(getattr(values, f.name)) for f in fields(values)})
 
 
 def stacked(parts: Sequence[Surroundings], order: np.ndarray) -> Surroundings:
     """Surroundings of different clips as one batch, put into an order."""
     count = max(p.bodies.count for p in parts)
-    bodies = [padded(p.bodies, count) for p in parts]
-    links = max(p.links.place.shape[1] for p in parts)
-    more = [
-        Links.beside([p.links, Links.still(len(p.depth), links - p.links.place.shape[1])])
-        for p in parts
-    ]
-    return Surroundings(
-        bodies=_joined(bodies, order),
-        links=_joined(more, order),
-        lights=_joined([p.lights for p in parts], order),
-        spot=np.concatenate([p.spot for p in parts])[order],
-        heading=np.concatenate([p.heading for p in parts])[order],
-        depth=np.concatenate([p.depth for p in parts])[order],
-    )
+    whole = [replace(p, bodies=_padded(p.bodies, count)) for p in parts]
+    return some(_joined(whole), order)
 
 
-Values = TypeVar('Values', bound='DataclassInstance')
+def _joined(parts: Sequence[Values]) -> Values:
+    """The rows of different clips one after another."""
+
+    def column(name: str) -> Any:
+        values = [getattr(p, name) for p in parts]
+        return _joined(values) if is_dataclass(values[0]) else np.concatenate(values)
+
+    return replace(parts[0], **{f.name: column(f.name) for f in fields(parts[0])})
 
 
-def _some(values: Values, clips: slice) -> Values:
-    """The rows of some clips in all arrays of a value, and of values in it."""
-
-    def part(value: Any) -> Any:
-        return _some(value, clips) if is_dataclass(value) else value[clips]
-
-    return replace(values, **{f.name: part(getattr(values, f.name)) for f in fields(values)})
-
-
-def _joined(parts: Sequence[Values], order: np.ndarray) -> Values:
-    """The rows of different clips as one batch, put into an order."""
-    return replace(
-        parts[0],
-        **{
-            f.name: np.concatenate([getattr(p, f.name) for p in parts])[order]
-            for f in fields(parts[0])
-        },
-    )
+def _padded(bodies: Bodies, count: int) -> Bodies:
+    """The same bodies and absent ones up to a count."""
+    out = {}
+    for name, values in vars(bodies).items():
+        fill = {'kind': ABSENT, 'half': 1}.get(name, 0)
+        widths = [(0, 0), (0, count - bodies.count)] + [(0, 0)] * (values.ndim - 2)
+        out[name] = np.pad(values, widths, constant_values=fill)
+    return Bodies(**out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fourd_perception.synthetic.generator.bodies import BOX, CYLINDER, DOME, WEDGE
 from fourd_perception.synthetic.generator.casting import Beams, MISS
 from fourd_perception.synthetic.generator.frames import Frames
 from fourd_perception.synthetic.generator.kernels import kernel
@@ -16,13 +17,15 @@ _BLOCK_COMPILED = 1 << 16
 _BLOCK_CUDA = 1 << 22
 # A neighbouring face of a box reads another part of the texture.
 _FACE_SHIFT = 37.0
+# How near to the cut of a half body a point lies on it, in unit space.
+_CUT = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class Paint:
     """How the bodies of B clips look, float32.
 
-    bodies:      [B, P, 26]: half sizes, `Frames.form`, and the row of the material
+    bodies:      [B, P, 26]: half sizes, kind, and the row of the material
     lamp:        [B, 3] place in the world, metres; the sun is a lamp far away
     lamp_colour, ambient: [B, 3]
     texels:      of `stock`
@@ -130,7 +133,7 @@ def _colours(
 
 
 def _skin(
-    unit: list[torch.Tensor], half: tuple[torch.Tensor, ...], form: torch.Tensor
+    unit: list[torch.Tensor], half: tuple[torch.Tensor, ...], kind: torch.Tensor
 ) -> tuple[list[torch.Tensor], torch.Tensor, torch.Tensor, torch.Tensor]:
     """Outward direction in unit space, texture coordinates in metres, and the face's shift.
 
@@ -143,15 +146,15 @@ def _skin(
     on_y = 1 - on_x - on_z
     u = x * half[0] + on_x * (y * half[1] - x * half[0])
     v = z * half[2] + on_z * (y * half[1] - z * half[2])
-    flat = (form == 0).float()
-    cap = (form == 2).float() * (az * az > x * x + y * y).float()
-    flat = flat + cap
-    tube = (form == 2).float() - cap
-    ball = 1 - flat - tube
+    cap = ((kind == CYLINDER) & (az * az > x * x + y * y)).float()
+    base = ((kind == DOME) & (z < _CUT)).float()
+    slope = ((kind == WEDGE) & (x + z > -_CUT)).float()
+    flat = ((kind == BOX) | (kind == WEDGE)).float() - slope
+    curved = 1 - flat - cap - base - slope
     normal = [
-        flat * (1 - cap) * on_x * x + (tube + ball) * x,
-        flat * (1 - cap) * on_y * y + (tube + ball) * y,
-        flat * torch.maximum(on_z, cap) * z + ball * z,
+        flat * on_x * x + curved * x + slope,
+        flat * on_y * y + curved * y,
+        flat * on_z * z + curved * (kind != CYLINDER).float() * z + cap * z + slope - base,
     ]
     return normal, u, v, (on_x + 2 * on_y) * _FACE_SHIFT
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 
-from fourd_perception.synthetic.texture_tiles import texture_tiles
+from fourd_perception.synthetic.generator.tiles import TILE, tiles
 import torch
 from torch.nn import functional as F
 
-TILE = 128
+_SEED = 5
 _LEVELS = 8
 # Where the halved copies of one tile begin within its texels.
 _START = tuple(sum((TILE >> k) ** 2 for k in range(level)) for level in range(_LEVELS))
@@ -16,12 +16,12 @@ _TEXELS = sum((TILE >> k) ** 2 for k in range(_LEVELS))
 
 
 @cache
-def stock(count: int, seed: int, device: torch.device) -> torch.Tensor:
-    """The tiles that all scenes share: int32 [count * 21845], RGB packed in bytes.
+def stock(device: torch.device) -> torch.Tensor:
+    """The tiles that all scenes share: int32 [tiles * 21845], RGB packed in bytes.
 
     A tile is followed by its copies of half, quarter, ... size, down to one texel.
     """
-    level = texture_tiles(count, seed)
+    level = torch.from_numpy(tiles(_SEED))
     texels = []
     for _ in range(_LEVELS):
         values = (level * 255).round().to(torch.int32)

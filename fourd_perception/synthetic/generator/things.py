@@ -1,4 +1,4 @@
-"""Bodies from arrays that may be given for all at once."""
+"""Bodies from arrays that may be given for all at once, and what stands about in a place."""
 
 from __future__ import annotations
 

@@ -51,8 +51,13 @@ class _Pixels:
     body: torch.Tensor
 
 
-def truth(frames: Frames, instances: torch.Tensor, size: tuple[int, int]) -> Truth:
-    """Everything known of images of `size`; instances int64 [B, P]."""
+def truth(
+    frames: Frames, instances: torch.Tensor, size: tuple[int, int]
+) -> tuple[Truth, torch.Tensor]:
+    """Everything known of images of `size`; instances int64 [B, P].
+
+    Also the bodies int64 [B, V, T, H, W] that are seen, P for the sky.
+    """
     pixels = _seen(frames, size)
     b, v, t, _ = frames.shape
     bodies = frames.half.shape[1]
@@ -67,13 +72,14 @@ def truth(frames: Frames, instances: torch.Tensor, size: tuple[int, int]) -> Tru
     numbers = torch.cat([instances, instances.new_zeros(b, 1)], dim=1)
     clip = pixels.frame // (v * t)
     found = [_motion(frames, pixels, step, size) for step in (1, -1)]
-    return Truth(
+    known = Truth(
         images(depth),
         *(images(flow) for flow, _ in found),
         *(images(hidden) for _, hidden in found),
         images(dynamic_label(_own_motion(frames, pixels))),
         images(numbers[clip[:, None], pixels.body].to(torch.int16)),
     )
+    return known, images(pixels.body)
 
 
 def _seen(frames: Frames, size: tuple[int, int]) -> _Pixels:
