@@ -31,7 +31,7 @@ class Assembly:
     objective:  the task's losses, which copies or divides the network over processes
     averaged:   the running average of the network, divided as the network is
     viewed:     the network that the task validates and pictures, always whole: `averaged` itself,
-                or where that is divided, a copy to fill
+                or where that is divided, a copy to fill, which only the first process has
     share:      numbers of this process' samples in a step, in groups that are read at once
     """
 
@@ -40,7 +40,7 @@ class Assembly:
     task: Task
     objective: nn.Module
     averaged: nn.Module
-    viewed: nn.Module
+    viewed: nn.Module | None
     optimisers: list[torch.optim.Optimizer]
     share: list[range]
 
@@ -77,9 +77,10 @@ def assembled(config: TrainingConfig, processes: Processes) -> Assembly:
     network = task.network.train()
     for source in config.start_from:
         start_from(network, source)
-    averaged = viewed = averaged_copy(network)
+    averaged = averaged_copy(network)
+    viewed: nn.Module | None = averaged
     if config.parallel == 'fsdp' and processes.count > 1:
-        viewed = copy.deepcopy(averaged)
+        viewed = copy.deepcopy(averaged) if processes.first else None
         divided(averaged, processes)
     if config.recompute:
         recompute_blocks(network)

@@ -29,14 +29,17 @@ def weights_metadata(network: nn.Module, licence: str | None) -> dict[str, str]:
 
 
 def gathered(
-    network: nn.Module, averaged: nn.Module, optimisers: Sequence[torch.optim.Optimizer]
+    network: nn.Module,
+    averaged: nn.Module,
+    optimisers: Sequence[torch.optim.Optimizer],
+    kept: bool,
 ) -> dict[str, Any]:
-    """Contents of a file, on the CPU; all processes must call it, divided tensors are gathered."""
+    """Contents of a file; all processes must call it, see `whole`."""
     return {
-        'model': whole(averaged.state_dict()),
+        'model': whole(averaged.state_dict(), kept),
         'training': {
-            'weights': whole(network.state_dict()),
-            'optimisers': [whole(optimiser.state_dict()) for optimiser in optimisers],
+            'weights': whole(network.state_dict(), kept),
+            'optimisers': [whole(optimiser.state_dict(), kept) for optimiser in optimisers],
         },
     }
 
@@ -64,15 +67,18 @@ def load_whole(network: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
     network.load_state_dict({n: _like(t, own[n]) if n in own else t for n, t in state.items()})
 
 
-def whole(value: Any) -> Any:
-    """The tensors in a state dictionary, on the CPU; all processes must call it."""
+def whole(value: Any, kept: bool) -> Any:
+    """A state dictionary with its tensors on the CPU, divided ones put together.
+
+    kept: whether this process wants them, else they are None; but all must call it
+    """
     if isinstance(value, DTensor):
         value = value.full_tensor()
     if isinstance(value, torch.Tensor):
-        return value.detach().cpu()
+        return value.detach().cpu() if kept else None
     if isinstance(value, Mapping):
-        return {name: whole(member) for name, member in value.items()}
-    return [whole(member) for member in value] if isinstance(value, (list, tuple)) else value
+        return {name: whole(member, kept) for name, member in value.items()}
+    return [whole(member, kept) for member in value] if isinstance(value, list) else value
 
 
 def _like(tensor: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:

@@ -144,8 +144,9 @@ class Run:
 
     def _save(self, name: str) -> None:
         parts = self._parts
-        content = gathered(parts.task.network, parts.averaged, parts.optimisers)
-        if parts.processes.first:
+        first = parts.processes.first
+        content = gathered(parts.task.network, parts.averaged, parts.optimisers, first)
+        if first:
             content['training'] |= {
                 'config': config_to_plain(parts.config),
                 'position': asdict(self._position),
@@ -159,10 +160,10 @@ class Run:
         """Errors and pictures of the averaged network, on the first process."""
         parts = self._parts
         if parts.viewed is not parts.averaged:
-            state = whole(parts.averaged.state_dict())
-            if parts.processes.first:
+            state = whole(parts.averaged.state_dict(), parts.processes.first)
+            if parts.viewed is not None:
                 load_whole(parts.viewed, state)
-        if self._log is None:
+        if self._log is None or parts.viewed is None:
             return
         with torch.no_grad():
             errors = parts.task.validate(parts.viewed, parts.config.validation_samples)
@@ -174,7 +175,7 @@ class Run:
 
     def _export(self) -> None:
         parts = self._parts
-        state = whole(parts.averaged.state_dict())
+        state = whole(parts.averaged.state_dict(), parts.processes.first)
         if parts.processes.first:
             dtype = DTYPES[parts.config.weights_dtype]
             index = write_parts(self._out / WEIGHTS, state, self._metadata(), dtype)

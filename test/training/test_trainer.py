@@ -160,6 +160,12 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_counted(tmp_path):
     assert all(t.isfinite().all() for t in weights(tmp_path).values())
 
 
+def test_bad_steps_among_good_ones_do_not_end_a_training(tmp_path):
+    now_and_then = ToySettings(broken_from=0, broken_to=40, broken_every=2)
+    lines = run(tmp_path, replace(CONFIG, task=now_and_then, steps=40))
+    assert lines[-2]['skipped'] == 20
+
+
 def test_too_many_of_them_in_a_row_end_it_before_a_file_is_spoilt(tmp_path):
     broken = replace(CONFIG, task=ToySettings(broken_from=2), steps=100)
     with pytest.raises(ValueError, match='the terms mean are not finite in 10 steps in a row'):

@@ -26,7 +26,7 @@ batch: 8
 rate: 2.0e-3
 precision: fp32
 device: cpu
-checkpoint_minutes: 0.001
+checkpoint_minutes: 0.003
 """
 
 
@@ -79,7 +79,7 @@ def lines(out: Path) -> int:
 
 
 def test_killed_and_resumed_it_goes_on_as_if_it_had_never_ended(tmp_path):
-    steps = 120
+    steps = 80
     config = configuration(tmp_path, steps, noisy='true')
     train(config, '--out', tmp_path / 'whole')
     out = tmp_path / 'killed'

@@ -63,12 +63,14 @@ class ToySettings:
     noisy:       whether the network draws random numbers while it trains
     broken_from: step from which the loss is not finite
     broken_to:   step up to which
+    broken_every: of the steps between, only every n-th
     """
 
     scale: float = 1.0
     noisy: bool = False
     broken_from: int = 1000000
     broken_to: int = 1000000
+    broken_every: int = 1
 
     def build(self, device: torch.device) -> ToyTask:
         """The toy with drawn weights."""
@@ -101,7 +103,10 @@ class ToyTask:
             features = network.dropout(features)
         mean, radius = truth(points)
         errors = (network.centre(features).float() - mean).square().mean(1)
-        broken = self.settings.broken_from <= context.step < self.settings.broken_to
+        settings = self.settings
+        broken = context.step in range(
+            settings.broken_from, settings.broken_to, settings.broken_every
+        )
         rare = errors.new_zeros(len(errors))
         if context.step % 3 == 2:
             rare = (network.rare(features)[:, 0].float() - mean[:, 0]).square()
