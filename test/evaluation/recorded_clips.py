@@ -56,13 +56,13 @@ class ClipPredictor:
 
     scale:  of depths and translations
     shift:  pixels by which all flow is off, (u, v)
-    focal:  its own focal lengths over the true ones; depth follows, as networks' does
+    focal:  per view, its own focal lengths over the true ones; depth follows, as networks' does
     """
 
     clip: Clips
     scale: float = 2.5
     shift: tuple[float, float] = (0.0, 0.0)
-    focal: float = 1.0
+    focal: tuple[float, ...] = (1.0,)
 
     @property
     def info(self) -> PredictorInfo:
@@ -75,9 +75,10 @@ class ClipPredictor:
         poses = clip.world_from_camera[0].double().numpy().copy()
         poses = np.linalg.inv(poses[grid.reference]) @ poses
         poses[..., :3, 3] *= self.scale
-        depth = clip.depth[0].nan_to_num(50.0) * self.scale * self.focal
+        focal = np.array(self.focal, np.float32)[:, None, None, None]
+        depth = clip.depth[0].nan_to_num(50.0) * self.scale * torch.from_numpy(focal)
         intrinsics = clip.intrinsics[0].double().numpy().copy()
-        intrinsics[..., :2, :2] *= self.focal
+        intrinsics[..., :2, :2] *= focal
         flow = clip.flow_forward[0] + torch.tensor(self.shift)[:, None, None]
         return Prediction(
             depth=depth,

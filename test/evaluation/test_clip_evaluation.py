@@ -22,9 +22,9 @@ def test_the_truth_in_a_network_s_own_gauge_is_without_error():
     assert found['rotation'] < 1e-3 and found['direction'] < 1e-3
 
 
-def test_depth_for_another_focal_length_is_brought_to_the_known_one():
-    clip = recorded_clip()
-    assert evaluate_clips(ClipPredictor(clip, focal=1.4), clip)['abs_rel'] < 1e-5
+def test_depths_for_other_focal_lengths_are_brought_to_the_known_ones():
+    clip = recorded_clip('street', views=2)
+    assert evaluate_clips(ClipPredictor(clip, focal=(1.4, 0.8)), clip)['abs_rel'] < 1e-5
 
 
 def test_flow_that_is_off_is_off_by_that_much():

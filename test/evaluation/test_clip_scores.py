@@ -106,6 +106,14 @@ def test_masks_are_judged_by_overlap_where_something_moves_and_by_false_alarms_e
     assert (score.count('iou'), score.count('false_positive')) == (1, 100)
 
 
+def test_an_image_in_which_hardly_anything_moves_is_judged_neither_way():
+    labels = np.full((1, 60, 60), STATIC, np.uint8)
+    labels[0, 0, :3] = DYNAMIC
+    assert (
+        score_answer(Answer(dynamic=np.ones((1, 1, 60, 60), bool)), labelled(labels)).values == {}
+    )
+
+
 def test_a_camera_that_hardly_moves_has_no_direction_to_be_judged():
     clip = recorded_clip(times=3)
     still = clip.world_from_camera.clone()
