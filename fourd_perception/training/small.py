@@ -58,6 +58,8 @@ class SmallSettings:
     stages:  one after the other, by the progress of the training
     grids:   which sub-grids of the clips are read
     decoded: cells of a grid whose depth is asked for in a step, where it has as many
+    motion:  share of the steps that estimate flow and learn from it and from masks; it costs as
+             much as all else
     """
 
     network: SmallConfig = SMALL_PRESETS['fourd-small']
@@ -65,6 +67,7 @@ class SmallSettings:
     stages: tuple[ClipStage, ...] = (ClipStage(),)
     grids: GridSettings = field(default_factory=GridSettings)
     decoded: int = 4
+    motion: float = 1.0
     weights: SmallWeights = field(default_factory=SmallWeights)
 
     def __post_init__(self) -> None:
@@ -73,6 +76,8 @@ class SmallSettings:
             raise ValueError(
                 f'{self.decoded} decoded cells leave no depth to learn; give 1 or more'
             )
+        if not 0 <= self.motion <= 1:
+            raise ValueError(f'motion is {self.motion}; give a share from 0 to 1')
 
     def build(self, device: torch.device) -> SmallTask:
         """A drawn network and its clips."""
@@ -107,9 +112,13 @@ class SmallTask:
             part, part_told = clips[members], told[members]
             cells = cells_of(part, layout)
             # Anew for every layout: the others of a batch must not matter.
-            focus = draw_focus(layout, self.settings.decoded, choices('focus', step))
+            drawn = choices('focus', step)
+            motion = bool(drawn.random() < self.settings.motion)
+            focus = draw_focus(layout, self.settings.decoded, drawn)
             hints = identifiers(part_told, part, layout)
-            answer = small_pass(self.network, cells.images, layout, grid.band, hints, focus)
+            answer = small_pass(
+                self.network, cells.images, layout, grid.band, hints, focus, motion
+            )
             terms = small_terms(self.network, answer, cells, part_told.true_pose)
             for name, term in terms.items():
                 weighted = getattr(weights, name) * term

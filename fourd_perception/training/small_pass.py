@@ -44,7 +44,7 @@ class SmallPass:
     poses:      [n, S, 4, 4], world_from_camera in a world and scale of its own
     intrinsics: [n, S, 3, 3], those told, its own where none were
     decoded:    of the F cells
-    flows:      forward and backward, of the n P pairs of the focus, clip by clip; None: no pairs
+    flows:      forward and backward, of the n P pairs of the focus, clip by clip; None: not estimated
     """
 
     plan: GridPlan
@@ -64,8 +64,12 @@ def small_pass(
     band: int | None,
     told: Identifiers,
     focus: Focus,
+    with_flow: bool = True,
 ) -> SmallPass:
-    """Read images uint8 [n, S, 3, H, W] of the cells of a layout; see `grid_plan` for the band."""
+    """Read images uint8 [n, S, 3, H, W] of the cells of a layout; see `grid_plan` for the band.
+
+    with_flow: estimate the flow of the pairs in focus, where the network can
+    """
     height, width = images.shape[-2:]
     tables, plan = network.tables(height, width), network.plan(layout, band)
     images = images.float() / 255
@@ -77,7 +81,7 @@ def small_pass(
         features.patches[:, cells], frames.eighth[:, cells], frames.quarter[:, cells]
     )
     flows = None
-    if focus.pairs and network.flow_module is not None:
+    if with_flow and focus.pairs and network.flow_module is not None:
         older, newer = ([cells[pair[i]] for pair in focus.pairs] for i in (0, 1))
         flows = network.flow_module(images[:, older].flatten(0, 1), images[:, newer].flatten(0, 1))
     with torch.autocast(images.device.type, enabled=False):
