@@ -54,6 +54,10 @@ NEWEST_IN_OUT = Path()
 
 def train(args: argparse.Namespace) -> int:
     """Train a network."""
+    from fourd_perception.training.torch_version import check_torch
+    import torch
+
+    check_torch(torch.__version__)
     from fourd_perception.progress import Progress
     from fourd_perception.training import trainer
     from fourd_perception.training.config import read_config

@@ -31,7 +31,6 @@ from fourd_perception.training.training_log import TrainingLog
 import torch
 
 NEWEST, BEFORE_DECAY, WEIGHTS = 'last.pt', 'before_decay.pt', 'weights'
-LEAST_TORCH = (2, 9)
 
 Say = Callable[[str], None]
 Show = Callable[[float, str], None]
@@ -52,7 +51,6 @@ def train(
     say:    takes lines; show: takes the progress, 0 to 1, and a note
     Raises ValueError for what does not go together, FileExistsError for a training in `out`.
     """
-    check_torch(torch.__version__)
     if resume is None and (out / NEWEST).exists():
         raise FileExistsError(
             f'{out} holds a training; --resume goes on with it, --out names another folder'
@@ -200,15 +198,6 @@ def resumed(parts: Assembly, path: Path) -> Position:
             f'--resume {path.with_name(BEFORE_DECAY)}'
         )
     return position
-
-
-def check_torch(version: str) -> None:
-    """Raise ValueError for a torch that is too old to train."""
-    found = tuple(int(part) for part in version.split('.')[:2])
-    if found < LEAST_TORCH:
-        raise ValueError(
-            f'torch {version} is installed; training needs 2.9 or newer: pip install -U torch'
-        )
 
 
 def _line(report: StepReport, position: Position, samples_a_second: float) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from fourd_perception.training.stop_request import stop_on_signals
 from fourd_perception.training.training_log import read_log
 import pytest
 import torch
+import toy_task
 
-TOY = Path(__file__).with_name('toy_task.py')
+TOY = Path(toy_task.__file__)
 TEXT = """\
 task: {kind: toy, noisy: %s}
 steps: %d
@@ -177,3 +178,9 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path, capsys):
     said = capsys.readouterr().err
     assert said.startswith('fourd-perception: ') and said.count('\n') == 1
     assert 'has no key step; known are task, minutes, steps' in said
+
+
+def test_a_torch_that_is_too_old_is_told_before_anything_is_missed(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(torch, '__version__', '2.8.1+cpu')
+    assert main(['train', str(tmp_path / 'toy.yaml')]) == 2
+    assert 'torch 2.8.1+cpu is installed; training needs 2.9 or newer' in capsys.readouterr().err
