@@ -68,8 +68,9 @@ def _room(predictor: Predictor, folder: Path, progress: Callable[[float], None])
     room = real_inputs.read_room(folder)
     table, depths = score_room(predictor, room, progress)
     return [table], [
-        Example(f'photograph {number}', image, depth)
-        for number, (image, depth) in enumerate(zip(room.images, depths))
+        Example(f'photograph {number}{whose}', image, depth)
+        for number, image in enumerate(room.images)
+        for whose, depth in (('', depths[number]), (', truth', room.depth[number]))
     ]
 
 

@@ -70,7 +70,9 @@ def answer_sheet(rows: Sequence[Answered], title: str, notice: str = '') -> np.n
                 axes.set_title(heading, size=11)
             if column == 0:
                 axes.set_ylabel(row.name, size=9)
-            if picture is not None:
+            if picture is None:
+                axes.set_axis_off()
+            else:
                 axes.imshow(picture, interpolation='nearest')
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
