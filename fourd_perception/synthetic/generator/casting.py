@@ -16,9 +16,11 @@ MISS = 1e12
 _PENALTY = 1e30
 # Keeps rays that run along a face from dividing zero by zero.
 _TINY = 1e-20
-# Rays times bodies at a time: what is computed on the way stays in the caches of a core.
-_BLOCK = 1 << 15
-_BLOCK_CUDA = 1 << 25
+# Rays times bodies at a time: what is computed on the way stays in the caches of a core, or of
+# the device. Compiled kernels keep nothing on the way.
+_BLOCK, _BLOCK_FUSED = 1 << 15, 1 << 21
+# How much longer than needed the lists of a block may be together: a factor, and some.
+_WASTE, _FEW = 1.3, 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,20 +66,21 @@ def cast(beams: Beams, forms: Forms, nearest: float = 1e-4) -> tuple[torch.Tenso
     count, _, rays = beams.directions.shape
     length = beams.directions.new_full((count, rays), 2 * MISS)
     body = torch.zeros(count, rays, dtype=torch.int64, device=length.device)
-    block = _BLOCK if length.device.type == 'cpu' else _BLOCK_CUDA
+    fused = forms.compiled or length.device.type != 'cpu'
+    most = max((_BLOCK_FUSED if fused else _BLOCK) // rays, 2)
+    tables = forms.unit_from_frame.flatten(2), forms.bent
+    rays_of = beams.frame, beams.origin, beams.directions
     for meet, family in (
         (_meet_boxes, forms.boxes),
         (_meet_round, forms.rounds),
         (_meet_cut, forms.cuts),
     ):
-        meet = kernel(meet, forms.compiled)
-        for beam, bodies in _lists(beams.candidates & family[beams.frame], max(block // rays, 2)):
-            frame = beams.frame[beam, None]
-            maps, bent = forms.unit_from_frame[frame, bodies], forms.bent[frame, bodies]
-            met, which = meet(maps, bent, beams.origin[beam], beams.directions[beam], nearest)
+        first_met = kernel(meet, forms.compiled)
+        for beam, bodies in _lists(beams.candidates & family[beams.frame], most):
+            met, which = first_met(*tables, *rays_of, beam, bodies, nearest)
             before = length[beam]
             length[beam] = torch.minimum(met, before)
-            body[beam] = torch.where(met < before, bodies.gather(1, which), body[beam])
+            body[beam] = torch.where(met < before, which, body[beam])
     return length, body
 
 
@@ -97,8 +100,11 @@ def _lists(chosen: torch.Tensor, most: int) -> list[tuple[torch.Tensor, torch.Te
     out = []
     while first < len(lengths):
         # The longest list of a block decides: lists come in order, so little is filled up.
-        last = first + 1
-        while last < len(lengths) and (last + 1 - first) * lengths[last] <= most:
+        last, total = first + 1, lengths[first]
+        while last < len(lengths):
+            whole, total = (last + 1 - first) * lengths[last], total + lengths[last]
+            if whole > most or whole > _WASTE * total + _FEW:
+                break
             last += 1
         beams = order[first:last] if last - first > 1 else order[[first, first]]
         slots = torch.arange(max(lengths[last - 1], 2), device=chosen.device)
@@ -111,89 +117,81 @@ def _lists(chosen: torch.Tensor, most: int) -> list[tuple[torch.Tensor, torch.Te
 def _meet_boxes(
     maps: torch.Tensor,
     _bent: torch.Tensor,
+    frame: torch.Tensor,
     origin: torch.Tensor,
     directions: torch.Tensor,
+    beam: torch.Tensor,
+    bodies: torch.Tensor,
     nearest: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """First of K cubes with maps [n, K, 3, 4]: length [n, R], and which."""
-    units = _in_units(maps, origin, directions)
+    """First cube on the rays of some beams [n]: length [n, R], and which of bodies [n, K]."""
+    units = _in_units(maps[frame[beam][:, None], bodies], origin[beam], directions[beam])
     nears, fars = zip(*(_slab(start, along) for start, along in units))
     near = torch.maximum(torch.maximum(nears[0], nears[1]), nears[2])
     far = torch.minimum(torch.minimum(fars[0], fars[1]), fars[2])
     (x, _), (y, _), (z, _) = units
     outside = torch.maximum(torch.maximum(x.abs(), y.abs()), z.abs())
-    return _first(near, far, outside, near - far, nearest)
+    return _first(near, far, outside, near - far, nearest, bodies)
 
 
 def _meet_round(
     maps: torch.Tensor,
     bent: torch.Tensor,
+    frame: torch.Tensor,
     origin: torch.Tensor,
     directions: torch.Tensor,
+    beam: torch.Tensor,
+    bodies: torch.Tensor,
     nearest: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """First of K balls and cylinders: length [n, R], and which.
-
-    The place nearest to the axis is sought first, and the surface from there: exact from afar too.
-    """
-    (x, dx), (y, dy), (z, dz) = _in_units(maps, origin, directions)
+    """First ball or cylinder on the rays of some beams."""
+    of = frame[beam][:, None], bodies
+    (x, dx), (y, dy), (z, dz) = _in_units(maps[of], origin[beam], directions[beam])
     lower, upper = _slab(z, dz)
-    w = bent[..., None]
+    w = bent[of][..., None]
     middle, reach, rest, within = _ball(x, y, w * z, dx, dy, w * dz)
     near, far = torch.maximum(middle - reach, lower), torch.minimum(middle + reach, upper)
     outside = torch.maximum(within, z * z)
-    return _first(near, far, outside, torch.maximum(near - far, -rest), nearest)
+    return _first(near, far, outside, torch.maximum(near - far, -rest), nearest, bodies)
 
 
 def _meet_cut(
     maps: torch.Tensor,
     bent: torch.Tensor,
+    frame: torch.Tensor,
     origin: torch.Tensor,
     directions: torch.Tensor,
+    beam: torch.Tensor,
+    bodies: torch.Tensor,
     nearest: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """First of K wedges (x + z <= 0 of a cube) and domes (z >= 0 of a ball)."""
-    (x, dx), (y, dy), (z, dz) = _in_units(maps, origin, directions)
-    w = bent[..., None]
+    """First wedge (x + z <= 0 of a cube) or dome (z >= 0 of a ball) on the rays of some beams."""
+    of = frame[beam][:, None], bodies
+    (x, dx), (y, dy), (z, dz) = _in_units(maps[of], origin[beam], directions[beam])
+    w = bent[of][..., None]
     middle, reach, rest, within = _ball(w * x, w * y, w * z, w * dx, w * dy, w * dz)
     near, far = middle - reach, middle + reach
     # The cut is the upper end of a slab that begins far below the body.
     side, d_side = (1 - w) * x + (1 - 2 * w) * z, (1 - w) * dx + (1 - 2 * w) * dz
-    slabs = (x, dx), (y, dy), (z, dz), (0.5 * side + 1, 0.5 * d_side)
-    for lower, upper in (_slab(*slab) for slab in slabs):
+    for slab in ((x, dx), (y, dy), (z, dz), (0.5 * side + 1, 0.5 * d_side)):
+        lower, upper = _slab(*slab)
         near, far = torch.maximum(near, lower), torch.minimum(far, upper)
     outside = torch.maximum(torch.maximum(x.abs(), y.abs()), torch.maximum(z.abs(), within))
     outside = torch.maximum(outside, 1 + side)
-    return _first(near, far, outside, torch.maximum(near - far, -rest), nearest)
-
-
-def _ball(
-    x: torch.Tensor,
-    y: torch.Tensor,
-    z: torch.Tensor,
-    dx: torch.Tensor,
-    dy: torch.Tensor,
-    dz: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Length to where a ray is nearest to the origin, half its way through the unit ball.
-
-    Also what is left of 1 at the nearest place (below 0 on a miss), and the square of the start.
-    """
-    square = dx * dx + dy * dy + dz * dz + _TINY
-    middle = -(dx * x + dy * y + dz * z) / square
-    px, py, pz = x + middle * dx, y + middle * dy, z + middle * dz
-    rest = 1 - px * px - py * py - pz * pz
-    return middle, (rest.clamp(min=0) / square).sqrt(), rest, x * x + y * y + z * z
+    return _first(near, far, outside, torch.maximum(near - far, -rest), nearest, bodies)
 
 
 def _in_units(
     maps: torch.Tensor, origin: torch.Tensor, directions: torch.Tensor
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Per axis of the unit body: where the rays start [n, K, 1], and where they go [n, K, R]."""
+    """Per axis of the unit body: where the rays start [n, K, 1], and where they go [n, K, R].
+
+    maps [n, K, 12], origin [n, 3], directions [n, 3, R]
+    """
     x, y, z = directions[:, None].unbind(2)
+    rows = maps[..., None].unbind(2)
     out = []
-    for axis in range(3):
-        a, b, c, d = maps[:, :, axis, :, None].unbind(2)
+    for a, b, c, d in (rows[0:4], rows[4:8], rows[8:12]):
         start = a * origin[:, None, :1] + b * origin[:, None, 1:2] + c * origin[:, None, 2:] + d
         out.append((start, a * x + b * y + c * z))
     return out
@@ -206,18 +204,40 @@ def _slab(start: torch.Tensor, along: torch.Tensor) -> tuple[torch.Tensor, torch
     return middle - reach, middle + reach
 
 
+def _ball(
+    x: torch.Tensor,
+    y: torch.Tensor,
+    z: torch.Tensor,
+    dx: torch.Tensor,
+    dy: torch.Tensor,
+    dz: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Length to where a ray is nearest to the origin, and half its way through the unit ball.
+
+    The nearest place is sought first, and the surface from there: exact from afar too. Also what
+    is left of 1 at the nearest place (below 0 on a miss), and the square of the start.
+    """
+    square = dx * dx + dy * dy + dz * dz + _TINY
+    middle = -(dx * x + dy * y + dz * z) / square
+    px, py, pz = x + middle * dx, y + middle * dy, z + middle * dz
+    rest = 1 - px * px - py * py - pz * pz
+    return middle, (rest.clamp(min=0) / square).sqrt(), rest, x * x + y * y + z * z
+
+
 def _first(
     near: torch.Tensor,
     far: torch.Tensor,
     outside: torch.Tensor,
     missed: torch.Tensor,
-    least: float,
+    nearest: float,
+    bodies: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Shortest length [n, R] over the bodies of a list, and which of them.
+    """Shortest length [n, R] over the bodies [n, K] of a list, and which of them.
 
     outside [n, K, 1]: below 1 where the ray starts inside, to meet the body on its far side;
     missed [n, K, R]: above 0 where the ray passes by.
     """
     length = near + (far - near) * (outside < 1).float()
-    missed = torch.maximum(missed, least - length).clamp(min=0)
-    return (length + missed * _PENALTY).min(1)
+    missed = torch.maximum(missed, nearest - length).clamp(min=0)
+    length, which = (length + missed * _PENALTY).min(1)
+    return length, bodies.gather(1, which)

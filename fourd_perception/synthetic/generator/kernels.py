@@ -7,9 +7,19 @@ from functools import cache
 from typing import Any
 
 import torch
+from torch.fx.experimental import _config as shapes
 
 
 @cache
 def kernel(function: Callable[..., Any], compiled: bool) -> Callable[..., Any]:
     """The function itself, or fused into few loops when it is first called (a minute or so)."""
-    return torch.compile(function, dynamic=True) if compiled else function
+    if not compiled:
+        return function
+    fused = torch.compile(function, dynamic=True)
+
+    def run(*arguments: Any) -> Any:
+        # Dimensions that happen to be equal at the first call are not one and the same.
+        with shapes.patch(use_duck_shape=False):
+            return fused(*arguments)
+
+    return run

@@ -242,6 +242,6 @@ def _sun(draws: Draws) -> np.ndarray:
     """A lamp so far away that its rays are nearly parallel."""
     azimuth = draws.uniform('sun azimuth', -np.pi, np.pi)
     height = draws.uniform('sun height', 0.25, 1.3)
-    return 300 * vector(
+    return 150 * vector(
         np.cos(azimuth) * np.cos(height), np.sin(azimuth) * np.cos(height), np.sin(height)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fourd_perception.synthetic.generator.bodies import BOX, CYLINDER, DOME, WEDGE
@@ -11,10 +12,8 @@ from fourd_perception.synthetic.generator.kernels import kernel
 from fourd_perception.synthetic.generator.stock import texture
 import torch
 
-# Rays at a time: what is computed on the way stays in the caches of a core.
-_BLOCK = 1 << 13
-_BLOCK_COMPILED = 1 << 16
-_BLOCK_CUDA = 1 << 22
+# Rays at a time: what is computed on the way stays in the caches of a core, or of the device.
+_BLOCK, _BLOCK_FUSED = 1 << 13, 1 << 21
 # A neighbouring face of a box reads another part of the texture.
 _FACE_SHIFT = 37.0
 # How near to the cut of a half body a point lies on it, in unit space.
@@ -51,8 +50,7 @@ def shade(
 
     lamp: [N, 3] place in the frame of each beam; lit: [N, R] how much of it arrives
     """
-    rays = length.shape[1]
-    count = frames.half.shape[1]
+    count, rays = length.shape
     clip, camera = frames.clip(beams.frame), frames.camera(beams.frame)
     k = frames.intrinsics.flatten(0, 1)[camera]
     spacing = 1 / (k[:, 0, 0] * k[:, 1, 1]).sqrt()
@@ -60,48 +58,40 @@ def shade(
     lights = torch.cat(
         [lamp, up, paint.lamp_colour[clip], paint.ambient[clip], spacing[:, None]], 1
     )
-    maps = frames.forms.unit_from_frame.flatten(0, 1).flatten(1)
-    looks = paint.bodies.flatten(0, 1)
-    compiled = frames.forms.compiled
-    paint_rays = kernel(_colours, compiled)
-    block = _BLOCK_COMPILED if compiled else _BLOCK
-    step = max((block if length.device.type == 'cpu' else _BLOCK_CUDA) // rays, 2)
+    tables = frames.forms.unit_from_frame.flatten(2), paint.bodies, paint.texels
+    rays_of = beams.frame, clip, beams.origin, beams.directions, length, body, lights, lit
+    fused = frames.forms.compiled or length.device.type != 'cpu'
+    step = max((_BLOCK_FUSED if fused else _BLOCK) // rays, 2)
+    colours = kernel(_colours, frames.forms.compiled)
     out = []
-    for i in range(0, len(length), step):
-        part = slice(min(i, max(len(length) - 2, 0)), i + step)
-        out.append(
-            paint_rays(
-                beams.origin[part],
-                beams.directions[part],
-                length[part],
-                maps,
-                beams.frame[part, None] * count + body[part],
-                looks,
-                clip[part, None] * count + body[part],
-                lights[part],
-                lit[part],
-                paint.texels,
-            )[i - part.start :]
-        )
+    for start in range(0, count, step):
+        # Never a single beam, which the kernel would be compiled for anew.
+        beam = torch.arange(start, min(start + step, count), device=length.device)
+        doubled = beam.expand(2) if len(beam) == 1 else beam
+        out.append(colours(*tables, *rays_of, doubled)[: len(beam)])
     return torch.cat(out)
 
 
 def _colours(
+    maps: torch.Tensor,
+    looks: torch.Tensor,
+    texels: torch.Tensor,
+    frame: torch.Tensor,
+    clip: torch.Tensor,
     origin: torch.Tensor,
     directions: torch.Tensor,
     length: torch.Tensor,
-    maps: torch.Tensor,
-    map_of: torch.Tensor,
-    looks: torch.Tensor,
-    look_of: torch.Tensor,
+    body: torch.Tensor,
     lights: torch.Tensor,
     lit: torch.Tensor,
-    texels: torch.Tensor,
+    beam: torch.Tensor,
 ) -> torch.Tensor:
-    """RGB [n, 3, R] of surface points; axes are lists of three [n, R]."""
-    m = maps[map_of].unbind(-1)
-    look = looks[look_of].unbind(-1)
-    light = lights[..., None].unbind(1)
+    """RGB [n, 3, R] of what some beams [n] meet; axes are lists of three [n, R]."""
+    number, lit = body[beam], lit[beam]
+    m = maps[frame[beam][:, None], number].unbind(-1)
+    look = looks[clip[beam][:, None], number].unbind(-1)
+    light = lights[beam][..., None].unbind(1)
+    length, directions, origin = length[beam], directions[beam], origin[beam]
     length = length.clamp(max=MISS)
     view = list(directions.unbind(1))
     point = [o + d * length for o, d in zip(origin[..., None].unbind(1), view)]
@@ -184,10 +174,10 @@ def _albedo(
     ]
 
 
-def _dot(a: list[torch.Tensor], b: list[torch.Tensor]) -> torch.Tensor:
+def _dot(a: Sequence[torch.Tensor], b: Sequence[torch.Tensor]) -> torch.Tensor:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
-def _direction(a: list[torch.Tensor]) -> list[torch.Tensor]:
+def _direction(a: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     scale = (_dot(a, a) + 1e-24).rsqrt()
     return [v * scale for v in a]

@@ -10,7 +10,7 @@ from fourd_perception.synthetic.generator.frames import Frames, pixel_rays, unti
 from fourd_perception.synthetic.generator.mirrors import reflections
 from fourd_perception.synthetic.generator.scene import Scenes
 from fourd_perception.synthetic.generator.shading import Paint, shade
-from fourd_perception.synthetic.generator.shadows import shadowed
+from fourd_perception.synthetic.generator.shadows import lamps_at, shadowed
 from fourd_perception.synthetic.generator.sky import Sky, sky_colours
 from fourd_perception.synthetic.generator.stock import stock
 import numpy as np
@@ -66,7 +66,8 @@ class Viewing:
             shadow=tensor(lights.shadow),
             penumbra=tensor(lights.penumbra),
             mirror=tensor(lights.mirror),
-            caster=torch.from_numpy(scenes.bodies.instance > 0).to(seen.device),
+            caster=torch.from_numpy(scenes.bodies.instance > 0).to(seen.device)
+            & (tensor(lights.shadow) > 0)[:, None],
         )
 
     def images(self, size: tuple[int, int]) -> torch.Tensor:
@@ -78,7 +79,7 @@ class Viewing:
         groups = [(k,) for k in range(4)] if apart else [(0, 1, 2, 3)]
         for group in groups:
             beams = self._beams(group[0] + 1 if moments > 1 else 0, group, size)
-            lamp = self._lamp(beams.frame, _LAMPS[group[0]])
+            lamp = self._lamp(_LAMPS[group[0]])
             colours = self._colours(beams, lamp).unflatten(2, (len(group), -1)).sum(2)
             total += untiled(colours.unflatten(0, (b, v, t, -1)).movedim(3, -2), size)
         return total / len(_SAMPLES)
@@ -93,21 +94,20 @@ class Viewing:
         near = in_windows(seen.outlines, number, rays[:, :2].amin(2), rays[:, :2].amax(2))
         return Beams(number, rays.new_zeros(len(rays), 3), rays, near)
 
-    def _lamp(self, frame: torch.Tensor, place: tuple[float, float, float]) -> torch.Tensor:
-        """Where one place of the lamp is in the frames of beams, [N, 3]."""
-        clip = self.seen.clip(frame)
-        world = self.seen.world_from_camera.flatten(0, 3)[frame].float()
+    def _lamp(self, place: tuple[float, float, float]) -> torch.Tensor:
+        """Where one place of the lamp is in the world, [B, 3]."""
         lamp = self.paint.lamp
         size = self.penumbra[:, None] * lamp.norm(dim=1, keepdim=True)
-        lamp = lamp + size * lamp.new_tensor(place)
-        return ((lamp[clip] - world[:, :3, 3])[..., None] * world[:, :3, :3]).sum(1)
+        return lamp + size * lamp.new_tensor(place)
 
     def _colours(self, beams: Beams, lamp: torch.Tensor) -> torch.Tensor:
         """RGB [N, 3, R] in 0..1 of what the beams meet."""
         clip = self.seen.clip(beams.frame)
         length, body = cast(beams, self.seen.forms)
-        dark = shadowed(self.seen, beams, length, lamp, self.caster)
+        dark = shadowed(lamps_at(self.seen, lamp, self.caster), beams, length)
         lit = 1 - self.shadow[clip, None] * dark
+        world = self.seen.world_from_camera.flatten(0, 3)[beams.frame].float()
+        lamp = ((lamp[clip] - world[:, :3, 3])[..., None] * world[:, :3, :3]).sum(1)
         colours = shade(self.seen, self.paint, beams, length, body, lamp, lit)
         shiny = (self.mirror[clip] > 0).nonzero()[:, 0]
         if len(shiny):
