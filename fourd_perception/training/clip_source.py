@@ -58,12 +58,13 @@ class SourceSettings:
 
 @dataclass(frozen=True)
 class ClipRequest:
-    """What clips are wanted: size (height, width), views, instants, whether things move."""
+    """What clips are wanted; size is (height, width), tracks are points at most."""
 
     size: tuple[int, int]
     views: int
     instants: int
     movers: bool = True
+    tracks: int = 0
 
 
 @lru_cache(maxsize=64)
@@ -78,22 +79,28 @@ DrawClips = Callable[[Sequence[int], ClipRequest, torch.device], Clips]
 
 def clip_source(settings: SourceSettings) -> DrawClips:
     """Open the data sets; AbsentDataSet names one that is not there."""
-    mixture = None
+    mixture, weight = None, 0.0
     if settings.data_sets:
         shares = [Share(s.name, s.root, s.weight, s.strides) for s in settings.data_sets]
         mixture = open_mixture(shares, settings.skip_absent)
-    weight = sum(share.weight for share in settings.data_sets) if mixture else 0.0
+        there = {data_set.name for data_set in mixture.sets}
+        weight = sum(share.weight for share in shares if share.name in there)
     share = settings.generated / (settings.generated + weight)
 
     def draw(seeds: Sequence[int], request: ClipRequest, device: torch.device) -> Clips:
         spec = SceneSpec(
-            request.size, request.views, request.instants, settings.setting, request.movers
+            request.size,
+            request.views,
+            request.instants,
+            settings.setting,
+            request.movers,
+            tracks=request.tracks,
         )
         if few := settings.scenes:
             return joined([_scene(few[seed % len(few)], spec, device) for seed in seeds])
         if mixture is None:
             return generate(seeds, spec, device)
-        wanted = ClipSpec(request.size, request.instants, request.views)
+        wanted = ClipSpec(request.size, request.instants, request.views, request.tracks)
         own = [seed for seed in seeds if choices('source', seed).random() < share]
         scenes = generate(own, spec, device) if own else None
         clips = [mixture.clip(seed, wanted).to(device) for seed in seeds if seed not in own]

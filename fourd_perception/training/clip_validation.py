@@ -1,4 +1,4 @@
-"""Errors and pictures of a `fourd-small` on clips that no training draws."""
+"""Errors and pictures of networks on clips that no training draws."""
 
 from __future__ import annotations
 
@@ -9,51 +9,78 @@ from fourd_perception.evaluation.clip_grids import clip_grid
 from fourd_perception.evaluation.clip_scores import pooled
 from fourd_perception.evaluation.examples import example_of, truth_of
 from fourd_perception.geometry.clips import Clips
+from fourd_perception.model.network import Network
+from fourd_perception.model.network_predictor import NetworkPredictor
+from fourd_perception.model.prediction import Predictor
 from fourd_perception.model.small.network import FourdSmall
 from fourd_perception.model.small.predictor import SmallPredictor
 from fourd_perception.synthetic.scenes import generate, SceneSpec
+from fourd_perception.training.clip_crop import covering, cropped
 from fourd_perception.viz.answer_sheet import answer_sheet
 import numpy as np
-import torch
+from torch import nn
 
 # Views by setting; see `synthetic.scenes`.
 SETTINGS = {'hand_held': 1, 'rig': 4, 'still': 1, 'street': 2}
 INSTANTS = 4
 
 
-def frozen_clips(size: tuple[int, int], budget: int, device: torch.device) -> list[Clips]:
-    """About `budget` clips, the same in every call, as many of each setting."""
-    each = -(-budget // len(SETTINGS))
-    return [
-        generate(range(each), SceneSpec(size, views, INSTANTS, setting), device)
-        for setting, views in SETTINGS.items()
-    ]
+class ClipValidation:
+    """The frozen clips; or, for a training on a few scenes, these scenes."""
 
+    def __init__(
+        self, size: tuple[int, int], scenes: Sequence[int] = (), setting: str = 'mixed'
+    ) -> None:
+        """Clips of images (height, width).
 
-def predictor_of(network: FourdSmall) -> SmallPredictor:
-    """A predictor around the network, which keeps its weights in float32."""
-    device = network.camera_token.device
-    return SmallPredictor(network, 'training', 'Apache-2.0', device=device, precision='fp32')
+        scenes: seeds of a training's few scenes, of that setting of `SceneSpec`
+        """
+        self._size, self._scenes, self._setting = size, scenes, setting
+        self._kept: dict[int, list[Clips]] = {}
 
-
-def clip_errors(network: FourdSmall, groups: Sequence[Clips]) -> Mapping[str, float]:
-    """Errors by name over the clips of all groups; clips of one group have one shape."""
-    predictor = predictor_of(network)
-    scores = [
-        score_clips(clips, lambda clip: network_answers(predictor, clip_grid(clip)))[NETWORK]
-        for clips in groups
-    ]
-    return pooled(scores).values
-
-
-def clip_pictures(network: FourdSmall, groups: Sequence[Clips]) -> Mapping[str, np.ndarray]:
-    """The first clip of each group beside its truth, uint8 [H, W, 3]."""
-    predictor, rows = predictor_of(network), []
-    for number, clips in enumerate(groups):
-        clip = clips[:1]
-        answer = network_answers(predictor, clip_grid(clip))[NETWORK]
-        rows += [
-            example_of(f'clip {number}', clip, answer),
-            example_of(f'clip {number}, truth', clip, truth_of(clip)),
+    def errors(self, network: nn.Module, budget: int) -> Mapping[str, float]:
+        """Errors by the names of `Score.values`, over about `budget` clips."""
+        predictor = _predictor_of(network)
+        scores = [
+            score_clips(clips, lambda clip: network_answers(predictor, clip_grid(clip)))[NETWORK]
+            for clips in self._clips(budget)
         ]
-    return {'clips': answer_sheet(rows, 'Validation clips')}
+        return pooled(scores).values
+
+    def pictures(self, network: nn.Module) -> Mapping[str, np.ndarray]:
+        """A clip of each setting beside its truth, uint8 [H, W, 3]."""
+        predictor, rows = _predictor_of(network), []
+        for number, clips in enumerate(self._clips(len(SETTINGS))):
+            clip = clips[:1]
+            answer = network_answers(predictor, clip_grid(clip))[NETWORK]
+            rows += [
+                example_of(f'clip {number}', clip, answer),
+                example_of(f'clip {number}, truth', clip, truth_of(clip)),
+            ]
+        return {'clips': answer_sheet(rows, 'Validation clips')}
+
+    def _clips(self, budget: int) -> list[Clips]:
+        """As many of each setting, the same in every call; groups of one shape."""
+        if budget not in self._kept:
+            each = range(-(-budget // len(SETTINGS)))
+            wanted = [(each, setting, views) for setting, views in SETTINGS.items()]
+            if self._scenes:
+                wanted = [(self._scenes[:budget], self._setting, 1)]
+            self._kept[budget] = [
+                cropped(
+                    generate(seeds, SceneSpec(covering(self._size), views, INSTANTS, setting)),
+                    self._size,
+                )
+                for seeds, setting, views in wanted
+            ]
+        return self._kept[budget]
+
+
+def _predictor_of(network: nn.Module) -> Predictor:
+    """A predictor around a network, whose weights stay in float32."""
+    name, licence = 'training', ''
+    device = next(network.parameters()).device
+    if isinstance(network, FourdSmall):
+        return SmallPredictor(network, name, licence, device=device, precision='fp32')
+    assert isinstance(network, Network)
+    return NetworkPredictor(network, name, licence, device=device, precision='fp32')

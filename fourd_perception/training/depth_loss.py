@@ -7,6 +7,8 @@ import torch
 # Smallest expected error of log-depth: keeps single pixels from outweighing all others.
 LEAST_SIGMA = 0.01
 STRIDES = (1, 2, 4, 8)
+# Of a difference: what lies above is a blunder of the data.
+CLAMP = 100.0
 
 
 def sigma_of(log_sigma: torch.Tensor) -> torch.Tensor:
@@ -42,7 +44,7 @@ def gradient_loss(
             (e[..., 1:] - e[..., :-1], v[..., 1:] & v[..., :-1]),
             (e[..., 1:, :] - e[..., :-1, :], v[..., 1:, :] & v[..., :-1, :]),
         ]
-        total = total + sum(masked_mean(step.abs(), both) for step, both in steps)
+        total = total + sum(masked_mean(step.abs().clamp(max=CLAMP), both) for step, both in steps)
     return total / len(STRIDES)
 
 

@@ -22,6 +22,12 @@ class Focus:
     cells: tuple[int, ...]
     pairs: tuple[tuple[int, int], ...]
 
+    @property
+    def sides(self) -> tuple[list[int], list[int]]:
+        """Older and newer cells of the pairs, as positions in the layout."""
+        older, newer = ([self.cells[pair[i]] for pair in self.pairs] for i in (0, 1))
+        return older, newer
+
 
 def draw_focus(layout: CellLayout, cells: int, choices: np.random.Generator) -> Focus:
     """Two pairs wherever there are two, most often in a row; then other cells up to `cells`."""

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 
 from fourd_perception.geometry.clips import Clips
+from fourd_perception.model.cell_layout import CellLayout
 from fourd_perception.model.small.config import SMALL_PRESETS, SmallConfig
 from fourd_perception.model.small.network import FourdSmall
+from fourd_perception.training.cells import cells_of
 from fourd_perception.training.clip_source import clip_source, ClipRequest, SourceSettings
 from fourd_perception.training.clip_stages import check_stages, ClipStage, stage_at
-from fourd_perception.training.clip_validation import (
-    clip_errors,
-    clip_pictures,
-    frozen_clips,
-    SETTINGS,
-)
+from fourd_perception.training.clip_validation import ClipValidation
 from fourd_perception.training.focus import draw_focus
+from fourd_perception.training.layout_terms import weighted_terms
 from fourd_perception.training.seeded import choices
-from fourd_perception.training.small_pass import cells_of, small_pass
+from fourd_perception.training.small_pass import small_pass
 from fourd_perception.training.small_terms import small_terms
-from fourd_perception.training.sub_grids import (
-    cut_out,
-    draw_sub_grid,
-    GridSettings,
-    layouts,
-    SubGrid,
-)
+from fourd_perception.training.sub_grids import cut_out, draw_sub_grid, GridSettings
 from fourd_perception.training.task import StepContext
 from fourd_perception.training.told import draw_told, identifiers, Told
 import numpy as np
@@ -90,7 +82,8 @@ class SmallTask:
     def __init__(self, network: FourdSmall, settings: SmallSettings) -> None:
         self.network, self.settings = network, settings
         self._draw = clip_source(settings.source)
-        self._kept: dict[int, list[Clips]] = {}
+        scenes, size = settings.source, settings.stages[-1].size
+        self._validation = ClipValidation(size, scenes.scenes, scenes.setting)
 
     def losses(self, context: StepContext) -> Mapping[str, torch.Tensor]:
         """Weighted terms, each [n]; what is drawn depends on step and seeds alone."""
@@ -101,29 +94,25 @@ class SmallTask:
         with torch.no_grad(), torch.autocast(context.device.type, enabled=False):
             clips = cut_out(self._draw(context.seeds, request, context.device), grid)
         told = draw_told(context.seeds, grid.views, self.network.config.cameras)
-        return self._terms(clips, grid, told, context.step)
+        weights = asdict(self.settings.weights)
+
+        def terms_of(
+            part: Clips, members: torch.Tensor, layout: CellLayout
+        ) -> Mapping[str, torch.Tensor]:
+            return self._terms(part, layout, told[members.cpu()], grid.band, context.step)
+
+        return weighted_terms(clips, weights, terms_of)
 
     def _terms(
-        self, clips: Clips, grid: SubGrid, told: Told, step: int
+        self, clips: Clips, layout: CellLayout, told: Told, band: int | None, step: int
     ) -> Mapping[str, torch.Tensor]:
-        weights = self.settings.weights
-        totals = {f.name: clips.depth.new_zeros(len(clips)) for f in fields(weights)}
-        for layout, members in layouts(clips):
-            part, part_told = clips[members], told[members]
-            cells = cells_of(part, layout)
-            # Anew for every layout: the others of a batch must not matter.
-            drawn = choices('focus', step)
-            motion = bool(drawn.random() < self.settings.motion)
-            focus = draw_focus(layout, self.settings.decoded, drawn)
-            hints = identifiers(part_told, part, layout)
-            answer = small_pass(
-                self.network, cells.images, layout, grid.band, hints, focus, motion
-            )
-            terms = small_terms(self.network, answer, cells, part_told.true_pose)
-            for name, term in terms.items():
-                weighted = getattr(weights, name) * term
-                totals[name] = totals[name].index_put((members,), weighted)
-        return totals
+        """Of clips of one layout."""
+        cells, drawn = cells_of(clips, layout), choices('focus', step)
+        motion = bool(drawn.random() < self.settings.motion)
+        focus = draw_focus(layout, self.settings.decoded, drawn)
+        hints = identifiers(told, clips, layout)
+        answer = small_pass(self.network, cells.images, layout, band, hints, focus, motion)
+        return small_terms(self.network, answer, cells, told.true_pose.to(clips.images.device))
 
     def shared_parameters(self) -> Sequence[nn.Parameter]:
         """Of the encoder's blocks, which all terms but those of the flow reach."""
@@ -131,22 +120,8 @@ class SmallTask:
 
     def validate(self, network: nn.Module, budget: int) -> Mapping[str, float]:
         """Errors by the names of `Score.values`; iou, delta and auc: higher is better."""
-        assert isinstance(network, FourdSmall)
-        return clip_errors(network, self._validation(budget))
+        return self._validation.errors(network, budget)
 
     def pictures(self, network: nn.Module) -> Mapping[str, np.ndarray]:
         """A clip of each setting beside its truth."""
-        assert isinstance(network, FourdSmall)
-        return clip_pictures(network, self._validation(len(SETTINGS)))
-
-    def _validation(self, budget: int) -> list[Clips]:
-        """Clips of the frozen set; of the training itself where that has a few scenes only."""
-        if budget not in self._kept:
-            device = next(self.network.parameters()).device
-            size, scenes = self.settings.stages[-1].size, self.settings.source.scenes
-            if scenes:
-                request = ClipRequest(size, 1, self.settings.grids.frames[1])
-                self._kept[budget] = [self._draw(range(len(scenes))[:budget], request, device)]
-            else:
-                self._kept[budget] = frozen_clips(size, budget, device)
-        return self._kept[budget]
+        return self._validation.pictures(network)

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 
 from fourd_perception.geometry.clips import STATIC, VISIBLE
 from fourd_perception.model.small.network import FourdSmall
+from fourd_perception.training.cells import Cells
 from fourd_perception.training.consistency_loss import consistency_loss
 from fourd_perception.training.depth_loss import gradient_loss, laplace_loss, sigma_of
+from fourd_perception.training.focus_flow import flow_terms
 from fourd_perception.training.mask_loss import mask_loss
-from fourd_perception.training.pair_loss import pair_loss
 from fourd_perception.training.pose_loss import field_of_view_loss, pose_loss, relative_poses
 from fourd_perception.training.scale import log_factor, log_unit
 from fourd_perception.training.small_masks import mask_logits, paired_cells
-from fourd_perception.training.small_pass import Cells, SmallPass
+from fourd_perception.training.small_pass import SmallPass
 import torch
 
 
@@ -27,7 +28,7 @@ def small_terms(
     with torch.autocast(truth.depth.device.type, enabled=False):
         unit = log_unit(truth.depth)
         terms, factor = _geometry(answer, truth, unit)
-        terms |= _flow(answer, truth)
+        terms |= flow_terms(answer.flows, truth, answer.focus)
     nothing = unit.new_zeros(len(unit))
     if answer.flows is None:
         return terms | {'mask': nothing}
@@ -90,24 +91,6 @@ def _consistency(answer: SmallPass, truth: Cells) -> torch.Tensor:
         relative_poses(answer.poses[:, others], answer.poses[:, cells]),
         seen & (truth.dynamic[:, cells] == STATIC),
     )
-
-
-def _flow(answer: SmallPass, truth: Cells) -> dict[str, torch.Tensor]:
-    """Mean over the pairs in focus of which flow is known, both ways."""
-    clips = len(truth.depth)
-    if answer.flows is None:
-        nothing = truth.depth.new_zeros(clips)
-        return {'flow': nothing, 'flow_scale': nothing}
-    focus = answer.focus
-    older, newer = ([focus.cells[pair[i]] for pair in focus.pairs] for i in (0, 1))
-    losses = [
-        pair_loss(answer.flows[0], truth.flow_forward[:, older], truth.occluded_forward[:, older]),
-        pair_loss(
-            answer.flows[1], truth.flow_backward[:, newer], truth.occluded_backward[:, newer]
-        ),
-    ]
-    flow, scale = (sum(parts) / 2 for parts in zip(*losses))
-    return {'flow': flow, 'flow_scale': scale}
 
 
 def _poses_for_masks(

@@ -12,9 +12,10 @@ from fourd_perception.model.small.config import SmallConfig
 from fourd_perception.model.small.decoder import DecodedCells
 from fourd_perception.model.small.network import FourdSmall, Identifiers
 from fourd_perception.model.untrained import untrained_small
+from fourd_perception.training.cells import cells_of
 from fourd_perception.training.focus import draw_focus, Focus
 from fourd_perception.training.pose_loss import relative_poses
-from fourd_perception.training.small_pass import cells_of, small_pass, SmallPass
+from fourd_perception.training.small_pass import small_pass, SmallPass
 from fourd_perception.training.small_terms import small_terms
 from fourd_perception.training.sub_grids import layouts
 from fourd_perception.training.told import draw_told, identifiers, Told
