@@ -62,7 +62,7 @@ class ClipValidation:
     def _clips(self, budget: int) -> list[Clips]:
         """As many of each setting, the same in every call; groups of one shape."""
         if budget not in self._kept:
-            each = range(-(-budget // len(SETTINGS)))
+            each: Sequence[int] = range(-(-budget // len(SETTINGS)))
             wanted = [(each, setting, views) for setting, views in SETTINGS.items()]
             if self._scenes:
                 wanted = [(self._scenes[:budget], self._setting, 1)]

@@ -69,7 +69,7 @@ def track_loss(
     """Loss [n] of all refinements of the tracks [n, S, Q, 2], of visibility and of confidence.
 
     visibility, confidence: [n, S, Q] in 0..1. Places count where the point is visible; a
-    confident track is within 3 px. 0 for clips without known points.
+    confident one is within 3 px there. 0 for clips without known points.
     """
     known = truth.known[:, None].expand_as(truth.visible)
     judged = known & truth.visible
