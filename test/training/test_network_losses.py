@@ -121,8 +121,6 @@ def test_normals_do_not_mind_scale_or_place_but_shape():
     turn = torch.tensor(
         [[math.cos(angle), 0, math.sin(angle)], [0, 1, 0], [-math.sin(angle), 0, math.cos(angle)]]
     )
-    flat = torch.stack(
-        [*torch.meshgrid(torch.arange(8.0), torch.arange(9.0), indexing='xy'), torch.ones(9, 8)],
-        -1,
-    )[None, None]
+    x, y = torch.meshgrid(torch.arange(24.0), torch.arange(20.0), indexing='xy')
+    flat = torch.stack([x, y, torch.ones_like(x)], dim=-1)[None, None]
     assert normal_loss(flat @ turn.T, flat).item() == pytest.approx(0.5, abs=1e-3)

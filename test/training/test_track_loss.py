@@ -59,12 +59,13 @@ def test_loss_equals_the_plain_sums():
     for s in range(3):
         for q in range(3):
             seen = bool(truth.visible[0, s, q])
-            if seen:
-                for k in (0, 1):
-                    places[k].append((tracks[k] - truth.pixels)[0, s, q].abs().mean().item())
-            aim = truth.pixels[0, s, q] if seen else torch.zeros(2)
-            near = (tracks[1][0, s, q] - aim).norm().item() < 3
             entropies[0].append(entropy(visibility[0, s, q].item(), seen))
+            if not seen:
+                continue
+            errors = [track[0, s, q] - truth.pixels[0, s, q] for track in tracks]
+            for place, error in zip(places, errors):
+                place.append(error.abs().mean().item())
+            near = errors[1].norm().item() < 3
             entropies[1].append(entropy(confidence[0, s, q].item(), near))
     means = [sum(values) / len(values) for values in (*places, *entropies)]
     expected = 0.8 * means[0] + means[1] + means[2] + means[3]
