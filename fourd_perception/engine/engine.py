@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from fourd_perception.engine.camera_outputs import View
 from fourd_perception.engine.camera_update import camera_update, IN_METRES
+from fourd_perception.engine.flow_sightings import with_sightings
 from fourd_perception.engine.ignore_masks import IgnoreMasks
 from fourd_perception.engine.intake import Decode, Intake, Taken, UnusableSlice
 from fourd_perception.engine.network_size import lay_out
@@ -49,6 +50,8 @@ class Engine:
         self._ignored = IgnoreMasks(ignored or {})
         self._intake = Intake(settings, predictor.info.patch, self._ignored.checking(decode))
         self._world = World(settings)
+        suits = predictor.info.pose if settings.pose == 'auto' else settings.pose
+        self._solves = suits == 'solved'
 
     @property
     def settings(self) -> EngineSettings:
@@ -99,6 +102,8 @@ class Engine:
             window = window_prediction(
                 taken.tensors, prediction, taken.rigs, taken.slice.reference
             )
+            if self._solves and not window.fixed:
+                window = with_sightings(window, taken.tensors, prediction)
             poses = world.extend(window)
             factor = window.focal_factor * poses.scale.value
         poses_known = poses.scale.metric or self._settings.allow_unscaled or poses.fixed
@@ -111,6 +116,7 @@ class Engine:
             scale=poses.scale,
             world_from_base=poses.world_from_base if poses_known else None,
             covariance=poses.covariance if poses_known else None,
+            pose_source=poses.source,
             rig_known=poses.rig_known,
             window_fill=self.window_fill,
             world_reset=poses.reset,

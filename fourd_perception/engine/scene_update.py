@@ -60,6 +60,19 @@ class Scale:
         return self.source != 'none'
 
 
+@dataclass(frozen=True)
+class PoseSource:
+    """Where the newest motion of the base (or of the reference camera) comes from.
+
+    source: `head`, the poses that the network predicts; `solved`, from depth and flow; `fixed`,
+            where cameras stand still in a frame that TF knows
+    reason: why it is not solved although it should be, in plain words; empty otherwise
+    """
+
+    source: str
+    reason: str = ''
+
+
 @dataclass(frozen=True, eq=False)
 class ForwardFlow:
     """Motion from the previous inferred slice to the newest, on the older image.
@@ -117,6 +130,7 @@ class SceneUpdate:
     covariance: float64 [6, 6] of that pose (x, y, z, rotation about x, y, z; metres, radians)
     rig_known:  whether `world_from_base` is the base's
     window_fill: number of slices in the window
+    pose_source: where the newest motion comes from
     world_reset: why the world began anew with this update; empty when it goes on
     warnings:   what is doubtful about the input, in plain words
     faults:     frames that could not be used, each with the reason
@@ -130,6 +144,7 @@ class SceneUpdate:
     covariance: np.ndarray | None
     rig_known: bool
     window_fill: int
+    pose_source: PoseSource = PoseSource('head')
     world_reset: str = ''
     warnings: tuple[str, ...] = ()
     faults: tuple[tuple[Frame, str], ...] = ()

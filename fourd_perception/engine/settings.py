@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 OutputSize = str | tuple[int, int]
+POSES = ('auto', 'head', 'solved')
 
 
 def parse_output_size(text: str) -> OutputSize:
@@ -32,6 +33,8 @@ class EngineSettings:
     allow_unscaled:      whether depth and poses are handed out without a metric scale
     max_scale_spread:    largest relative spread at which a scale from the rig is accepted
     min_baseline_ratio:  smallest ratio of camera distance to median depth that fixes a scale
+    pose:                where motions come from: `head` (predicted poses), `solved` (depth and
+                         flow), or `auto`: what suits the predictor
     device:              torch device of the predictor and of the dense work
     """
 
@@ -43,6 +46,7 @@ class EngineSettings:
     allow_unscaled: bool = False
     max_scale_spread: float = 0.05
     min_baseline_ratio: float = 0.10
+    pose: str = 'auto'
     device: str = 'cpu'
 
     def __post_init__(self) -> None:
@@ -51,5 +55,7 @@ class EngineSettings:
                 f'window.length {self.window_length}: flow, masks and a continuous world need '
                 'at least 2 slices'
             )
+        if self.pose not in POSES:
+            raise ValueError(f'pose {self.pose!r} is not one of {", ".join(POSES)}')
         if isinstance(self.output_size, str):
             parse_output_size(self.output_size)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fourd_perception.engine.depth_statistics import STRIDE, thinned
 from fourd_perception.geometry.cameras import Rig
+from fourd_perception.geometry.sightings import Sightings
 from fourd_perception.model.prediction import GridTensors, Prediction
 import numpy as np
 import torch
@@ -30,6 +31,9 @@ class WindowPrediction:
     shape:             (V, T) of the grid
     newest, reference: time of the newest column, view of its reference camera
     fixed:             whether the base stands still (`Rig.fixed`)
+    sightings:         of the two newest slices, each towards the other (`sight_pair`), where the
+                       motion between them is to be solved; else None
+    unsolved:          why there are none although it is; empty otherwise
     """
 
     keys: tuple[CellKey, ...]
@@ -43,6 +47,8 @@ class WindowPrediction:
     shape: tuple[int, int]
     reference: int
     fixed: bool
+    sightings: tuple[Sightings, Sightings] | None = None
+    unsolved: str = ''
 
     @property
     def newest(self) -> int:

@@ -8,8 +8,9 @@ import math
 
 from fourd_perception.engine.depth_statistics import depth_ratio
 from fourd_perception.engine.rig_fit import base_poses, fit_rig, refusal, RigFit
-from fourd_perception.engine.scene_update import Scale
+from fourd_perception.engine.scene_update import PoseSource, Scale
 from fourd_perception.engine.settings import EngineSettings
+from fourd_perception.engine.solved_motion import ChainedPoses, with_solved_motions
 from fourd_perception.engine.window_prediction import CellKey, WindowPrediction
 from fourd_perception.geometry.alignment import align_poses
 from fourd_perception.geometry.poses import invert
@@ -26,6 +27,7 @@ class WorldPoses:
     world_from_base:   float64 [4, 4] at the newest reference stamp: of the base when `rig_known`,
                        else of the reference camera; None when the network gave no pose
     covariance:        float64 [6, 6] of it, None with it
+    source:            where its newest motion comes from
     rig_known:         whether `world_from_base` is the base's; in a fixed frame there is no base
     fixed:             whether the world is a frame in which the cameras stand still
     reset:             why the world began anew here; empty when it goes on
@@ -35,6 +37,7 @@ class WorldPoses:
     world_from_camera: np.ndarray
     world_from_base: np.ndarray | None
     covariance: np.ndarray | None
+    source: PoseSource
     rig_known: bool
     fixed: bool
     reset: str
@@ -42,12 +45,12 @@ class WorldPoses:
 
 @dataclass(frozen=True, eq=False)
 class _Link:
-    """What one window leaves to the next: poses and depths in world units, scale, drift."""
+    """What one window leaves to the next: poses and depths in world units, scale, covariance."""
 
     poses: Mapping[CellKey, np.ndarray]
     depths: Mapping[CellKey, torch.Tensor]
     scale: Scale
-    drift: np.ndarray
+    gathered: np.ndarray
 
 
 class World:
@@ -75,27 +78,42 @@ class World:
         metric_from_camera, metric_from_base = _in_metres(window, fit, scale.value)
         reference = _newest_reference(window, metric_from_camera)
         origin = reference if metric_from_base is None else metric_from_base
-        world_from_metric, drift, reset = self._place(
+        rig_known = metric_from_base is not None and not window.fixed
+        world_from_metric, gathered, reset = self._place(
             window, metric_from_camera, scale, origin, metric_from_base is not None
         )
         # The base of a rig that stands still is the world itself: what can be told is a camera.
         body = reference if window.fixed else origin
-        world_from_camera = world_from_metric @ metric_from_camera
+        source, known = PoseSource('fixed'), gathered + _fit_covariance(window, fit, scale.value)
+        if not window.fixed:
+            source = PoseSource('head', window.unsolved)
+        poses = ChainedPoses(
+            world_from_metric @ metric_from_camera,
+            None if body is None else world_from_metric @ body,
+            gathered,
+            known,
+            source,
+        )
+        if window.sightings is not None and self._link is not None and not reset:
+            poses = with_solved_motions(
+                window, poses, self._link.poses, self._link.gathered, scale, rig_known
+            )
         if window.keys:  # a window without a pose leaves the chain as it is
             self._link = _Link(
-                dict(zip(window.keys, world_from_camera)),
+                dict(zip(window.keys, poses.world_from_camera)),
                 dict(zip(window.keys, window.depth * scale.value)),
                 scale,
-                drift,
+                poses.gathered,
             )
         grid = np.full((*window.shape, 4, 4), np.nan)
-        grid[window.view, window.time] = world_from_camera
+        grid[window.view, window.time] = poses.world_from_camera
         return WorldPoses(
             scale=scale,
             world_from_camera=grid,
-            world_from_base=None if body is None else world_from_metric @ body,
-            covariance=None if body is None else _covariance(drift, window, fit, scale.value),
-            rig_known=metric_from_base is not None and not window.fixed,
+            world_from_base=poses.world_from_base,
+            covariance=None if body is None else poses.covariance,
+            source=poses.source,
+            rig_known=rig_known,
             fixed=window.fixed,
             reset=reset,
         )
@@ -140,9 +158,9 @@ class World:
         origin: np.ndarray | None,
         rig_known: bool,
     ) -> tuple[np.ndarray, np.ndarray, str]:
-        """world_from_metric [4, 4], the drift (position, angle variance), the reset's reason."""
+        """world_from_metric [4, 4], covariance that the chain gathered, the reset's reason."""
         if window.fixed and rig_known and origin is not None:
-            return invert(origin), np.zeros(2), ''
+            return invert(origin), np.zeros((6, 6)), ''
         link = self._link
         why = ''
         if link is not None:
@@ -156,9 +174,9 @@ class World:
             else:
                 before = np.stack([link.poses[window.keys[i]] for i in shared])
                 aligned = align_poses(before, metric_from_camera[shared])
-                step = np.array([aligned.position_variance, aligned.angle_variance])
-                return aligned.target_from_source, link.drift + step / aligned.count, ''
-        return np.eye(4) if origin is None else invert(origin), np.zeros(2), why
+                step = _diagonal(aligned.position_variance, aligned.angle_variance, aligned.count)
+                return aligned.target_from_source, link.gathered + step, ''
+        return np.eye(4) if origin is None else invert(origin), np.zeros((6, 6)), why
 
 
 def _fit(window: WindowPrediction) -> RigFit:
@@ -198,12 +216,14 @@ def _newest_reference(
     return metric_from_camera[at][0] if at.any() else None
 
 
-def _covariance(
-    drift: np.ndarray, window: WindowPrediction, fit: RigFit | None, scale: float
-) -> np.ndarray:
-    """What the chain gathered, plus the fit's own residual at the newest slice; 0 at the start."""
-    variance = drift.copy()
-    if fit is not None:
-        count = max(int((window.time[window.posed] == window.newest).sum()), 1)
-        variance += np.array([fit.position_variance * scale**2, fit.angle_variance]) / count
-    return np.diag(np.repeat(variance, 3))
+def _fit_covariance(window: WindowPrediction, fit: RigFit | None, scale: float) -> np.ndarray:
+    """float64 [6, 6]: how far the newest predicted poses are from the shape of the rig."""
+    if fit is None:
+        return np.zeros((6, 6))
+    count = max(int((window.time[window.posed] == window.newest).sum()), 1)
+    return _diagonal(fit.position_variance * scale**2, fit.angle_variance, count)
+
+
+def _diagonal(position_variance: float, angle_variance: float, count: int) -> np.ndarray:
+    """float64 [6, 6] of the mean of `count` poses."""
+    return np.diag(np.repeat([position_variance, angle_variance], 3) / count)

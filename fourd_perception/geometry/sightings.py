@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 
@@ -74,4 +75,31 @@ def thin_sightings(
         body_from_camera=places[0].float(),
         body_from_target=places[1].float(),
         shape=(len(rows), len(columns)),
+    )
+
+
+def on_one_body(
+    sightings: Sightings,
+    views: list[int],
+    body_from_camera: np.ndarray,
+    body_from_target: np.ndarray,
+) -> Sightings:
+    """The sightings of some single cameras [V, 1, N] as those of one body [1, n, N].
+
+    body_from_camera, body_from_target: float64 [n, 4, 4]
+    """
+
+    def chosen(values: torch.Tensor) -> torch.Tensor:
+        return values[views, 0][None]
+
+    return Sightings(
+        pixels=sightings.pixels,
+        depth=chosen(sightings.depth),
+        targets=chosen(sightings.targets),
+        weights=chosen(sightings.weights),
+        intrinsics=chosen(sightings.intrinsics),
+        target_intrinsics=chosen(sightings.target_intrinsics),
+        body_from_camera=torch.from_numpy(body_from_camera)[None].to(sightings.depth),
+        body_from_target=torch.from_numpy(body_from_target)[None].to(sightings.depth),
+        shape=sightings.shape,
     )

@@ -73,16 +73,15 @@ class GridPredictor(ABC):
 
     def _flow_maps(
         self, cells: GridCells, images: torch.Tensor, flows: list[Pair]
-    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """Forward and backward flow of the whole grid; None without a flow module."""
+    ) -> dict[str, torch.Tensor]:
+        """The fields of a `Prediction` that tell of flow; none without a flow module."""
         if self._flow_module is None:
-            return None, None
-        nothing = images.new_zeros(0, 2, *images.shape[2:])
-        forward, backward = (
-            cells.maps(
-                torch.cat([nothing, *(flow[way][:, :2] for flow in flows)]),
-                [pair[way] for pair in cells.pairs],
-            )
-            for way in (0, 1)
-        )
-        return forward, backward
+            return {}
+        nothing = images.new_zeros(0, 3, *images.shape[2:])
+        maps = {}
+        for way, name in enumerate(('flow_forward', 'flow_backward')):
+            found = torch.cat([nothing, *(flow[way] for flow in flows)])
+            places = [pair[way] for pair in cells.pairs]
+            maps[name] = cells.maps(found[:, :2], places)
+            maps[f'{name}_error'] = cells.maps(found[:, 2].exp(), places)
+        return maps

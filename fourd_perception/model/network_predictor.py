@@ -87,15 +87,13 @@ class NetworkPredictor(GridPredictor):
         encodings = network.cameras(features)[-1][0].double().cpu()
         poses, intrinsics = _cameras(encodings, cells.layout.reference, height, width)
         depth, confidence = network.depth(features, tables, cells.dense)
-        forward, backward = self._flow_maps(cells, images, self._flows(cells, images))
         return Prediction(
             depth=cells.maps(depth[0], cells.dense),
             depth_confidence=cells.maps(confidence[0], cells.dense),
             world_from_camera=cells.numbers(poses),
             intrinsics=cells.numbers(intrinsics),
             mask_logits=self._mask(cells, features, tables),
-            flow_forward=forward,
-            flow_backward=backward,
+            **self._flow_maps(cells, images, self._flows(cells, images)),
         )
 
     def _mask(

@@ -55,6 +55,8 @@ class Prediction:
     flow_forward:      float32 [V, T, 2, H, W], pixels (u right, v down) from t to t+1 of the same
                        view; NaN where unknown and in the last column; None without a flow source
     flow_backward:     the same from t to t-1; NaN in the first column
+    flow_forward_error, flow_backward_error: float32 [V, T, H, W], the expected length of the
+                       flow's error, pixels; None where the flow's source does not tell
     """
 
     depth: torch.Tensor
@@ -65,6 +67,8 @@ class Prediction:
     mask_logits: torch.Tensor | None = None
     flow_forward: torch.Tensor | None = None
     flow_backward: torch.Tensor | None = None
+    flow_forward_error: torch.Tensor | None = None
+    flow_backward_error: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,7 @@ class PredictorInfo:
     parameters: number of parameters
     has_mask, has_flow: whether `mask_logits` and the flows are ever given
     mask_source: where the masks come from, in a few words; empty without masks
+    pose:     which poses suit: `head`, those predicted, or `solved` from depth and flow
     """
 
     name: str
@@ -91,6 +96,7 @@ class PredictorInfo:
     has_mask: bool = True
     has_flow: bool = True
     mask_source: str = ''
+    pose: str = 'head'
 
 
 class Predictor(Protocol):

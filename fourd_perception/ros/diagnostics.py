@@ -55,6 +55,7 @@ def statuses(view: NodeView) -> Iterator[Status]:
             yield _camera(view.pipeline, camera)
         yield _inference(view.pipeline)
         yield _scale(view.pipeline)
+        yield _pose(view.pipeline)
         yield _transforms(view.pipeline)
         yield _weights(view.pipeline)
     yield _transport()
@@ -209,6 +210,15 @@ def _scale(pipeline: Pipeline) -> Status:
     }
     trouble = '; '.join(filter(None, (scale.reason, *report.warnings)))
     return Status('scale', WARN if trouble else OK, trouble or 'metric', values)
+
+
+def _pose(pipeline: Pipeline) -> Status:
+    """Where the newest motion comes from; one that is not solved, though asked for, is no fault."""
+    report = None if pipeline.inference is None else pipeline.inference.report
+    if report is None or report.pose_source is None:
+        return Status('pose', OK, 'not known yet')
+    source = report.pose_source
+    return Status('pose', OK, source.reason or source.source, {'source': source.source})
 
 
 def _transforms(pipeline: Pipeline) -> Status:

@@ -9,7 +9,7 @@ import time
 from typing import Protocol
 
 from fourd_perception.engine.engine import Engine, UnusableSlice
-from fourd_perception.engine.scene_update import Output, Scale, SceneUpdate
+from fourd_perception.engine.scene_update import Output, PoseSource, Scale, SceneUpdate
 from fourd_perception.geometry.cameras import Rig
 from fourd_perception.grid.frame import Frame, TimeSlice
 from fourd_perception.grid.ledger import Outcome
@@ -32,6 +32,7 @@ class InferenceReport:
     rate:        inferences a second, over the newest ones
     finished:    steady time at which the newest one ended
     scale:       of the newest update; None before the first
+    pose_source: of the newest update; None before the first
     window_fill: slices in the window
     warnings:    what is doubtful about the input, as of the newest update
     seconds:     mean seconds per stage over the newest inferences, in order
@@ -43,6 +44,7 @@ class InferenceReport:
     rate: float = 0.0
     finished: float = -float('inf')
     scale: Scale | None = None
+    pose_source: PoseSource | None = None
     window_fill: int = 0
     warnings: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
@@ -201,6 +203,7 @@ class InferenceThread:
             rate=(len(self._finished) - 1) / span if span > 0 else 0.0,
             finished=now,
             scale=update.scale,
+            pose_source=update.pose_source,
             window_fill=update.window_fill,
             warnings=update.warnings,
             seconds={

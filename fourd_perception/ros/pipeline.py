@@ -45,6 +45,7 @@ def engine_settings(settings: Settings, device: str) -> EngineSettings:
         pixel_budget=settings.pixel_budget,
         output_size=settings.size,
         allow_unscaled=settings.allow_unscaled,
+        pose=settings.pose,
         device=device,
     )
 

@@ -86,6 +86,14 @@ class Settings:
         'weights have one, else motion cues',
         choices=('auto', 'head', 'motion_cues', 'both'),
     )
+    pose: str = knob(
+        'pose',
+        'auto',
+        'where motions come from: head (the poses that the network predicts), solved (depth and '
+        'flow of what stands still, the predicted pose where that does not do), or auto: what '
+        'suits the weights (solved for fourd-small, head for VGGT and 4D-VGGT)',
+        choices=('auto', 'head', 'solved'),
+    )
     device: str = knob('device', 'auto', 'auto (a GPU if there is one), cpu, or cuda:<number>')
     cpu_threads: int = knob(
         'cpu_threads', 0, 'threads of the network on a CPU; 0 takes all cores but one', low=0

@@ -55,6 +55,7 @@ class SmallPredictor(GridPredictor):
             parameters=sum(p.numel() for p in network.parameters()),
             has_flow=network.flow_module is not None,
             mask_source='mask head',
+            pose='head' if network.flow_module is None else 'solved',
         )
         self._network = placed(network, device, precision)
         super().__init__(info, network.flow_module, device)
@@ -81,7 +82,6 @@ class SmallPredictor(GridPredictor):
         decoded = network.decode(features, around, cells.around)
         flows = self._flows(cells, images)
         wanted = cells.dense.start - cells.around.start
-        forward, backward = self._flow_maps(cells, images, flows)
         return Prediction(
             depth=cells.maps(decoded.log_depth[0, wanted:].exp(), cells.dense),
             # The reciprocal of the expected error, so that 1 - 1 / confidence = 1 / (1 + error).
@@ -91,8 +91,7 @@ class SmallPredictor(GridPredictor):
             world_from_camera=cells.numbers(poses),
             intrinsics=cells.numbers(used.double().cpu().numpy()),
             mask_logits=self._mask(cells, decoded, used, poses, flows),
-            flow_forward=forward,
-            flow_backward=backward,
+            **self._flow_maps(cells, images, flows),
         )
 
     def _identifiers(self, cells: GridCells) -> Identifiers:
