@@ -12,6 +12,7 @@ from fourd_perception.evaluation.clip_scores import (
     Score,
     score_answer,
 )
+from fourd_perception.evaluation.solved_pairs import solved_pairs
 from fourd_perception.geometry.clips import Clips
 from fourd_perception.model.prediction import GridTensors, Predictor
 
@@ -20,8 +21,14 @@ Answers = Callable[[Clips], Mapping[str, Answer]]
 
 
 def network_answers(predictor: Predictor, grid: GridTensors) -> dict[str, Answer]:
-    """What a predictor says of a grid (poses of its own head)."""
-    return {NETWORK: answer_of(grid, predictor.predict(grid))}
+    """What a predictor says of a grid; poses of its own head, and solved where it gives flow."""
+    prediction = predictor.predict(grid)
+    answers = {NETWORK: answer_of(grid, prediction)}
+    if grid.images.shape[1] > 1:
+        solved = solved_pairs(grid, prediction)
+        if solved is not None:
+            answers[SOLVED] = Answer(newer_from_older=solved)
+    return answers
 
 
 def score_clips(

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 import functools
 
-from fourd_perception.geometry.clips import Clips, DYNAMIC, unlabelled
+import cv2
+from fourd_perception.geometry.clips import Clips, DYNAMIC, UNKNOWN, unlabelled
 from fourd_perception.geometry.dynamic_label import dynamic_label
 from fourd_perception.model.prediction import GridTensors, Prediction, PredictorInfo
 from fourd_perception.synthetic.recording import make_recording
@@ -26,16 +27,20 @@ def recorded_clip(kind: str = 'room', views: int = 1, times: int = 3, seed: int 
     stamps = [recording.stamps(name)[4 : 4 + times] for name in names]
     cells = [[(m, s) for s in view] for m, view in zip(models, stamps)]
     images = np.array([[recording.image(m.name, s) for m, s in view] for view in cells])
-    forward = np.full((views, times, 2, HEIGHT, WIDTH), np.nan, np.float32)
-    occluded = np.full((views, times, HEIGHT, WIDTH), 255, np.uint8)
-    for v, view in enumerate(cells):
-        for t, (model, stamp) in enumerate(view[:-1]):
-            flow, hidden = recording.flow(model, stamp, view[t + 1][1])
-            forward[v, t], occluded[v, t] = np.moveaxis(flow, -1, 0), hidden
+
+    def flows(step: int) -> tuple[np.ndarray, np.ndarray]:
+        flow = np.full((views, times, 2, HEIGHT, WIDTH), np.nan, np.float32)
+        occluded = np.full((views, times, HEIGHT, WIDTH), UNKNOWN, np.uint8)
+        for v, view in enumerate(cells):
+            for t in range(max(-step, 0), times - max(step, 0)):
+                found, occluded[v, t] = recording.flow(*view[t], view[t + step][1])
+                flow[v, t] = np.moveaxis(found, -1, 0)
+        return flow, occluded
 
     def moved(view: int) -> list[np.ndarray]:
         return [recording.own_motion(m, s, stamps[view]) for m, s in cells[view]]
 
+    (forward, occluded_forward), (backward, occluded_backward) = flows(1), flows(-1)
     return replace(
         unlabelled(torch.from_numpy(images).permute(0, 1, 4, 2, 3)[None]),
         seconds=torch.tensor(np.array(stamps) * 1e-9)[None],
@@ -45,7 +50,9 @@ def recorded_clip(kind: str = 'room', views: int = 1, times: int = 3, seed: int 
         ),
         depth=_floats([[recording.depth(m, s) for m, s in view] for view in cells]),
         flow_forward=_floats(forward),
-        occluded_forward=torch.from_numpy(occluded)[None],
+        flow_backward=_floats(backward),
+        occluded_forward=torch.from_numpy(occluded_forward)[None],
+        occluded_backward=torch.from_numpy(occluded_backward)[None],
         dynamic=dynamic_label(_floats([moved(v) for v in range(views)])),
     )
 
@@ -55,12 +62,14 @@ class ClipPredictor:
     """Answers every grid with the truth of one clip, in another gauge, and off where asked.
 
     scale:  of depths and translations
+    turn:   degrees by which each pose is turned further than the one before
     shift:  pixels by which all flow is off, (u, v)
     focal:  per view, its own focal lengths over the true ones; depth follows, as networks' does
     """
 
     clip: Clips
     scale: float = 2.5
+    turn: float = 0.0
     shift: tuple[float, float] = (0.0, 0.0)
     focal: tuple[float, ...] = (1.0,)
 
@@ -75,18 +84,21 @@ class ClipPredictor:
         poses = clip.world_from_camera[0].double().numpy().copy()
         poses = np.linalg.inv(poses[grid.reference]) @ poses
         poses[..., :3, 3] *= self.scale
+        for time in range(poses.shape[1]):
+            poses[:, time, :3, :3] @= cv2.Rodrigues(np.radians([0.0, time * self.turn, 0.0]))[0]
         focal = np.array(self.focal, np.float32)[:, None, None, None]
         depth = clip.depth[0].nan_to_num(50.0) * self.scale * torch.from_numpy(focal)
         intrinsics = clip.intrinsics[0].double().numpy().copy()
         intrinsics[..., :2, :2] *= focal
-        flow = clip.flow_forward[0] + torch.tensor(self.shift)[:, None, None]
+        shift = torch.tensor(self.shift)[:, None, None]
         return Prediction(
             depth=depth,
             depth_confidence=torch.full_like(depth, 2.0),
             world_from_camera=poses,
             intrinsics=intrinsics,
             mask_logits=torch.where(clip.dynamic[0] == DYNAMIC, 4.0, -4.0),
-            flow_forward=flow.nan_to_num(0.0),
+            flow_forward=(clip.flow_forward[0] + shift).nan_to_num(0.0),
+            flow_backward=(clip.flow_backward[0] - shift).nan_to_num(0.0),
         )
 
 

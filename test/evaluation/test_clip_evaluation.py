@@ -22,6 +22,14 @@ def test_the_truth_in_a_network_s_own_gauge_is_without_error():
     assert found['rotation'] < 1e-3 and found['direction'] < 1e-3
 
 
+def test_poses_are_solved_from_depth_and_flow_where_the_head_is_wrong():
+    clip = recorded_clip('street', views=2)
+    found = evaluate_clips(ClipPredictor(clip, turn=2.0), clip)
+    assert found['rotation'] == pytest.approx(2.0, abs=0.01)
+    assert found['solved_rotation'] < 0.05 and found['solved_direction'] < 1.0
+    assert found['solved_auc_30'] > 95.0
+
+
 def test_depths_for_other_focal_lengths_are_brought_to_the_known_ones():
     clip = recorded_clip('street', views=2)
     assert evaluate_clips(ClipPredictor(clip, focal=(1.4, 0.8)), clip)['abs_rel'] < 1e-5
@@ -60,6 +68,6 @@ def test_networks_are_evaluated_on_many_clips_as_training_does():
     clips = joined([recorded_clip(times=2), recorded_clip('street', times=2)])
     network = load_predictor('untrained:fourd-small:0')
     found = evaluate_clips(network, clips)
-    assert {'abs_rel', 'epe_1_4', 'rotation', 'iou'} <= set(found)
+    assert {'abs_rel', 'epe_1_4', 'rotation', 'solved_rotation', 'iou'} <= set(found)
     assert all(np.isfinite(value) for value in found.values())
     assert found == evaluate_clips(network, clips)
