@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 
+from fourd_perception.geometry.clips import Clips, UNKNOWN, unlabelled
+from fourd_perception.synthetic.layer_photographs import photograph
 from fourd_perception.synthetic.layers import draw_layers, Layers, scaled_motion
 import torch
 from torch.nn import functional as F
@@ -26,31 +29,52 @@ class LayeredPairs:
 
 
 def layered_pairs(
-    pairs: int,
+    seeds: Sequence[int],
     size: tuple[int, int],
     tiles: torch.Tensor,
-    generator: torch.Generator,
     max_flow: float = 40.0,
     max_mean_flow: float | None = None,
-    photometric: bool = True,
+    photographs: bool = True,
 ) -> LayeredPairs:
-    """Draw and render pairs of images of `size` (height, width), on the device of the tiles.
+    """A pair of images of `size` (height, width) for each seed, on the device of the tiles.
 
+    seeds:         from 0 to 2^32 - 1; each pair is a function of its own
     tiles:         of `texture_tiles`
-    generator:     on the CPU; its state alone decides what is drawn
     max_flow:      pixels; the longest motion of any layer
     max_mean_flow: pixels; all motions of a pair whose mean flow is longer are scaled down to it
-    photometric:   exposure drift, gamma and noise, each image its own
+    photographs:   as a camera would take them, see `photograph`
     """
-    layers = draw_layers(pairs, LAYERS, size, len(tiles), max_flow, generator)
-    layers = layers.to(tiles.device)
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    drawn = [draw_layers(1, LAYERS, size, len(tiles), max_flow, g) for g in generators]
+    layers = Layers(
+        **{f.name: torch.cat([getattr(d, f.name) for d in drawn]) for f in fields(Layers)}
+    ).to(tiles.device)
     if max_mean_flow is not None:
         layers = _limited(layers, size, max_mean_flow)
     result = render(layers, size, tiles)
-    if not photometric:
+    if not photographs:
         return result
-    images = [_photograph(image, generator) for image in result.images]
+    images = [
+        torch.stack([photograph(image, g) for image, g in zip(batch, generators)])
+        for batch in result.images
+    ]
     return LayeredPairs((images[0], images[1]), result.flow, result.occluded)
+
+
+def as_clips(pairs: LayeredPairs) -> Clips:
+    """The pairs as clips of one view and two instants, of which only the flow is known."""
+    images = torch.stack(pairs.images, dim=1)[:, None]
+    clips = unlabelled((255 * images).round().to(torch.uint8))
+    unknown = torch.full_like(pairs.flow[0], float('nan'))
+    nothing = torch.full_like(clips.occluded_forward[:, 0, 0], UNKNOWN)
+    hidden = [occluded[:, 0].to(torch.uint8) for occluded in pairs.occluded]
+    return replace(
+        clips,
+        flow_forward=torch.stack([pairs.flow[0], unknown], dim=1)[:, None],
+        flow_backward=torch.stack([unknown, pairs.flow[1]], dim=1)[:, None],
+        occluded_forward=torch.stack([hidden[0], nothing], dim=1)[:, None],
+        occluded_backward=torch.stack([nothing, hidden[1]], dim=1)[:, None],
+    )
 
 
 def render(layers: Layers, size: tuple[int, int], tiles: torch.Tensor) -> LayeredPairs:
@@ -138,11 +162,3 @@ def _limited(layers: Layers, size: tuple[int, int], limit: float) -> Layers:
     mean = flow.norm(dim=-1).mean(-1)
     motion = scaled_motion(layers.motion, (limit / mean.clamp(min=1e-6)).clamp(max=1.0))
     return Layers(**{**vars(layers), 'motion': motion})
-
-
-def _photograph(image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Exposure within 10 %, gamma within 10 %, noise up to 2 % of full scale."""
-    draws = torch.rand(3, len(image), 1, 1, 1, generator=generator).to(image.device)
-    noise = torch.randn(image.shape, generator=generator).to(image.device)
-    exposed = image.clamp(min=1e-3) ** (0.9 + 0.2 * draws[0]) * (0.9 + 0.2 * draws[1])
-    return (exposed + 0.02 * draws[2] * noise).clamp(0, 1)

@@ -14,7 +14,7 @@ TEXEL = 0.01
 def texture_tiles(count: int, seed: int) -> torch.Tensor:
     """Tiles [count, 3, 128, 128], RGB in 0..1, all kinds in turn; the same for one seed."""
     rng = np.random.default_rng(seed)
-    kinds = (_surface, _leaves, _surface, _cells, _noise, _ramp, _noise, _leaves)
+    kinds = (_surface, _leaves, _surface, _cells, _noise, _ramp, _noise, _leaves, _plain)
     tiles = [_contrast(_soften(kinds[i % len(kinds)](rng)), rng) for i in range(count)]
     return torch.from_numpy(np.stack(tiles).astype(np.float32))
 
@@ -74,6 +74,11 @@ def _ramp(rng: np.random.Generator) -> np.ndarray:
     one, other = rng.random((2, 3, 1, 1))
     grain = rng.choice([0.0, 0.03]) * rng.standard_normal((TILE, TILE))
     return np.clip(one + (other - one) * share + grain, 0, 1)
+
+
+def _plain(rng: np.random.Generator) -> np.ndarray:
+    """One colour: only the outline of a layer tells of its motion."""
+    return np.ones((3, TILE, TILE)) * rng.random((3, 1, 1))
 
 
 def _soften(tile: np.ndarray) -> np.ndarray:

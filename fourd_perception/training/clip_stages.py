@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,25 @@ class ClipStage:
     movers: bool = True
 
 
-def check_stages(stages: Sequence[ClipStage]) -> None:
+class Stage(Protocol):
+    """A stretch of any training."""
+
+    @property
+    def until(self) -> float:
+        """Progress at which it ends, 0..1."""
+        ...
+
+
+S = TypeVar('S', bound=Stage)
+
+
+def check_stages(stages: Sequence[Stage]) -> None:
     """Raise ValueError unless the stages follow each other up to the end."""
     ends = [stage.until for stage in stages]
     if not ends or ends != sorted(set(ends)) or ends[0] <= 0 or ends[-1] != 1.0:
         raise ValueError(f'stages end at {ends}; let `until` rise from above 0 to 1.0 at last')
 
 
-def stage_at(stages: Sequence[ClipStage], progress: float) -> ClipStage:
+def stage_at(stages: Sequence[S], progress: float) -> S:
     """The stage at this progress; the last one goes on to the end."""
     return next((stage for stage in stages[:-1] if progress < stage.until), stages[-1])

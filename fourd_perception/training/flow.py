@@ -1,146 +1,170 @@
-"""Train the flow module on layered pairs: `python -m fourd_perception.training.flow --minutes 10`.
-
-Prints its errors on held-out pairs, before and after, beside zero flow and OpenCV's DIS.
-"""
+"""The task `flow`: the flow module alone, on layered pairs and on pairs of procedural scenes."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
-import copy
-from dataclasses import asdict, dataclass
-from pathlib import Path
-import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 
+from fourd_perception.evaluation.clip_evaluation import NETWORK, score_clips
+from fourd_perception.evaluation.clip_scores import Answer, pooled
+from fourd_perception.evaluation.examples import example_of, truth_of
+from fourd_perception.geometry.clips import Clips, joined
 from fourd_perception.model.heads.flow import FlowConfig, FlowModule
-from fourd_perception.synthetic.layered_pairs import layered_pairs, LayeredPairs
+from fourd_perception.synthetic.layered_pairs import as_clips, layered_pairs
+from fourd_perception.synthetic.scenes import generate, SceneSpec
 from fourd_perception.synthetic.texture_tiles import texture_tiles
+from fourd_perception.training.clip_stages import check_stages, stage_at
 from fourd_perception.training.flow_loss import flow_loss
-from fourd_perception.training.flow_table import dis_flow, error_table, module_flow, zero_flow
-from fourd_perception.training.schedule import rate_factor
+from fourd_perception.training.seeded import choices
+from fourd_perception.training.task import StepContext
+from fourd_perception.viz.answer_sheet import answer_sheet
+import numpy as np
 import torch
+from torch import nn
 
 TILES = 256
-SCALE_LOSS = 0.02
-SMALL_MOTIONS = 0.35
-SMALL_MEAN_FLOW = 3.0
-HELD_OUT_SEED = 1_000_003
-HELD_OUT_SIZE = (96, 128)
+TRAINING_TILES, HELD_OUT_TILES = 0, 1
+# Settings of `SceneSpec` in which one camera sees something move.
+HELD_OUT_SCENES = ('hand_held', 'street', 'still')
 
 
 @dataclass(frozen=True)
-class FlowTraining:
-    """How the flow module is trained.
+class FlowStage:
+    """One stretch of a training.
 
-    minutes: of wall clock, all of them used
-    size:    height and width of the images, pixels
-    pairs:   in one step; each is used both ways
-    rate:    of AdamW at its highest
+    until:         progress at which it ends, 0..1
+    size:          (height, width), multiples of 16
+    layered:       share of the samples that are layered pairs; the rest are pairs of scenes
+    max_mean_flow: of a layered pair, pixels; None: no limit
     """
 
-    minutes: float = 10.0
-    size: tuple[int, int] = (64, 96)
-    pairs: int = 2
-    rate: float = 1e-3
-    seed: int = 0
-    device: str = 'cpu'
+    until: float = 1.0
+    size: tuple[int, int] = (96, 128)
+    layered: float = 0.5
+    max_mean_flow: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.layered <= 1:
+            raise ValueError(f'layered is {self.layered}; give a share from 0 to 1')
+        SceneSpec(self.size)
 
 
-def train_flow(
-    module: FlowModule, training: FlowTraining, report: Callable[[str], None] = print
-) -> int:
-    """Fit the module in place until the minutes are over; returns the number of steps.
+@dataclass(frozen=True)
+class FlowSettings:
+    """What is trained, on what.
 
-    The first 35 % of the time show no pair whose mean flow exceeds 3 px.
+    scale_weight: of the loss of the log-scale beside that of the flow
     """
-    module.to(training.device)
-    optimizer = torch.optim.AdamW(
-        module.parameters(), lr=training.rate, betas=(0.9, 0.95), weight_decay=0.05
-    )
-    tiles = texture_tiles(TILES, training.seed).to(training.device)
-    generator = torch.Generator().manual_seed(training.seed)
-    started = reported = time.monotonic()
-    steps = 0
-    recent: list[float] = []
-    while (progress := (time.monotonic() - started) / (60 * training.minutes)) < 1:
-        for group in optimizer.param_groups:
-            group['lr'] = training.rate * rate_factor(progress)
-        limit = SMALL_MEAN_FLOW if progress < SMALL_MOTIONS else None
-        pairs = layered_pairs(training.pairs, training.size, tiles, generator, max_mean_flow=limit)
-        recent.append(train_step(module, optimizer, pairs))
-        steps += 1
-        if time.monotonic() - reported > 20:
-            reported = time.monotonic()
-            report(f'{progress:4.0%}  step {steps}  loss {sum(recent) / len(recent):.3f}')
-            recent = []
-    return steps
+
+    network: FlowConfig = field(default_factory=FlowConfig)
+    stages: tuple[FlowStage, ...] = (FlowStage(),)
+    scale_weight: float = 0.02
+
+    def __post_init__(self) -> None:
+        check_stages(self.stages)
+
+    def build(self, device: torch.device) -> FlowTask:
+        """A drawn module and its pairs."""
+        return FlowTask(FlowModule(self.network).to(device), self)
 
 
-def train_step(module: FlowModule, optimizer: torch.optim.Optimizer, pairs: LayeredPairs) -> float:
-    """One step of the optimiser on both directions of the pairs; returns the flow's loss."""
-    module.train()
-    first, second = pairs.images
-    with torch.autocast(first.device.type, torch.bfloat16):
-        estimates = module(first, second)
-    total, shown = first.new_zeros(()), 0.0
-    for estimate, truth, occluded in zip(estimates, pairs.flow, pairs.occluded):
-        loss, scale_loss = flow_loss(estimate, truth, occluded)
-        total = total + 0.5 * (loss + SCALE_LOSS * scale_loss)
-        shown += 0.5 * loss.item()
-    optimizer.zero_grad(set_to_none=True)
-    total.backward()
-    torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
-    optimizer.step()
-    return shown
+class FlowTask:
+    """One flow module under training."""
+
+    def __init__(self, network: FlowModule, settings: FlowSettings) -> None:
+        self.network, self.settings = network, settings
+
+    def losses(self, context: StepContext) -> Mapping[str, torch.Tensor]:
+        """Of the flow and of its log-scale, each [n]: the mean of both directions."""
+        stage = stage_at(self.settings.stages, context.progress)
+        with torch.no_grad(), torch.autocast(context.device.type, enabled=False):
+            clips = drawn_pairs(context.seeds, stage, context.device)
+        images = clips.images[:, 0].float() / 255
+        estimates = self.network(images[:, 0], images[:, 1])
+        with torch.autocast(context.device.type, enabled=False):
+            there, back = (
+                flow_loss(estimate, flow[:, 0, instant, None], hidden[:, 0, instant, None])
+                for estimate, flow, hidden, instant in (
+                    (estimates[0], clips.flow_forward, clips.occluded_forward, 0),
+                    (estimates[1], clips.flow_backward, clips.occluded_backward, 1),
+                )
+            )
+        return {
+            'flow': 0.5 * (there[0] + back[0]),
+            'flow_scale': 0.5 * self.settings.scale_weight * (there[1] + back[1]),
+        }
+
+    def shared_parameters(self) -> Sequence[nn.Parameter]:
+        """Of the image encoder."""
+        return list(self.network.encoder.parameters())
+
+    def validate(self, network: nn.Module, budget: int) -> Mapping[str, float]:
+        """Endpoint errors by length of the true flow, of layered pairs and of scenes."""
+        assert isinstance(network, FlowModule)
+        found = {}
+        for name, clips in self._validation(budget).items():
+            scores = [score_clips(c, lambda clip: flow_answers(network, clip)) for c in clips]
+            values = pooled(score[NETWORK] for score in scores).values
+            found.update({f'{name}_{metric}': value for metric, value in values.items()})
+        return found
+
+    def pictures(self, network: nn.Module) -> Mapping[str, np.ndarray]:
+        """A layered pair and one of each setting beside their truth."""
+        assert isinstance(network, FlowModule)
+        rows = []
+        for clips in self._validation(1).values():
+            for clip in clips:
+                answer = flow_answers(network, clip[:1])[NETWORK]
+                truth = truth_of(clip[:1]).flow_forward
+                rows.append(example_of('flow', clip[:1], answer))
+                rows.append(example_of('truth', clip[:1], Answer(flow_forward=truth)))
+        return {'pairs': answer_sheet(rows, 'Pairs kept out of training')}
+
+    def _validation(self, budget: int) -> Mapping[str, Sequence[Clips]]:
+        device = next(self.network.parameters()).device
+        return held_out_pairs(self.settings.stages[-1].size, budget, device)
 
 
+def drawn_pairs(seeds: Sequence[int], stage: FlowStage, device: torch.device) -> Clips:
+    """Clips of two instants, layered pairs first; each a function of its own seed."""
+    layered = [s for s in seeds if choices('source', s).random() < stage.layered]
+    scenes = [s for s in seeds if s not in layered]
+    parts = []
+    if layered:
+        tiles = _tiles(TRAINING_TILES, device)
+        limit = stage.max_mean_flow
+        parts.append(as_clips(layered_pairs(layered, stage.size, tiles, max_mean_flow=limit)))
+    if scenes:
+        parts.append(generate(scenes, SceneSpec(stage.size, instants=2), device))
+    return joined(parts)
+
+
+@lru_cache(maxsize=4)
 def held_out_pairs(
-    count: int, device: str = 'cpu', size: tuple[int, int] = HELD_OUT_SIZE
-) -> list[LayeredPairs]:
-    """Pairs, one in a batch, of textures and motions that no seed below a million draws."""
-    tiles = texture_tiles(TILES, HELD_OUT_SEED).to(device)
-    generator = torch.Generator().manual_seed(HELD_OUT_SEED)
-    return [layered_pairs(1, size, tiles, generator) for _ in range(count)]
+    size: tuple[int, int], count: int, device: torch.device
+) -> Mapping[str, Sequence[Clips]]:
+    """Pairs of seeds and texture tiles that no training draws.
+
+    `count` layered ones, and about as many of scenes
+    """
+    tiles = _tiles(HELD_OUT_TILES, device)
+    each = range(-(-count // len(HELD_OUT_SCENES)))
+    scenes = [
+        generate(each, SceneSpec(size, instants=2, setting=setting), device)
+        for setting in HELD_OUT_SCENES
+    ]
+    return {'layered': [as_clips(layered_pairs(range(count), size, tiles))], 'scenes': scenes}
 
 
-def main() -> None:
-    """Train, print the table, keep the weights where asked."""
-    parser = argparse.ArgumentParser(description=(__doc__ or '').splitlines()[0])
-    parser.add_argument('--minutes', type=float, default=10.0, help='of training (default 10)')
-    parser.add_argument('--pairs', type=int, default=2, help='a step (default 2)')
-    parser.add_argument('--rate', type=float, default=1e-3, help='of AdamW (default 1e-3)')
-    parser.add_argument('--held-out', type=int, default=96, help='pairs of the table (96)')
-    parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--threads', type=int, default=1, help='of the CPU (default 1)')
-    parser.add_argument('--device', default='cpu', help='cpu (default) or cuda:N')
-    parser.add_argument('--output', type=Path, help='file for the weights, .pt')
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    training = FlowTraining(
-        minutes=arguments.minutes,
-        pairs=arguments.pairs,
-        rate=arguments.rate,
-        seed=arguments.seed,
-        device=arguments.device,
-    )
-    torch.manual_seed(training.seed)
-    module = FlowModule(FlowConfig())
-    untrained = copy.deepcopy(module).to(training.device)
-    steps = train_flow(module, training)
-    print(f'{steps} steps of {training.pairs} pairs, both ways')
-    pairs = held_out_pairs(arguments.held_out, training.device)
-    methods = {
-        'zero flow': zero_flow,
-        'DIS': dis_flow,
-        'untrained': module_flow(untrained),
-        'trained': module_flow(module),
-    }
-    print(error_table(pairs, methods))
-    if arguments.output is not None:
-        torch.save(
-            {'config': asdict(module.config), 'model': module.state_dict()}, arguments.output
-        )
+def flow_answers(network: FlowModule, clip: Clips) -> dict[str, Answer]:
+    """What the module says of the first of two instants of one clip."""
+    images = clip.images[:, 0].float() / 255
+    with torch.no_grad():
+        flow = network(images[:, 0], images[:, 1])[0].flow
+    return {NETWORK: Answer(flow_forward=torch.stack([flow, 0 * flow], 1).cpu().numpy())}
 
 
-if __name__ == '__main__':
-    main()
+@lru_cache(maxsize=2)
+def _tiles(seed: int, device: torch.device) -> torch.Tensor:
+    return texture_tiles(TILES, seed).to(device)

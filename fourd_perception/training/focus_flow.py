@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fourd_perception.model.heads.flow import FlowEstimate, FlowModule
 from fourd_perception.training.cells import Cells
+from fourd_perception.training.flow_loss import flow_loss
 from fourd_perception.training.focus import Focus
-from fourd_perception.training.pair_loss import pair_loss
 import torch
 
 Flows = tuple[FlowEstimate, FlowEstimate]
@@ -29,8 +29,8 @@ def flow_terms(flows: Flows | None, truth: Cells, focus: Focus) -> dict[str, tor
         return {'flow': nothing, 'flow_scale': nothing}
     older, newer = focus.sides
     losses = [
-        pair_loss(flows[0], truth.flow_forward[:, older], truth.occluded_forward[:, older]),
-        pair_loss(flows[1], truth.flow_backward[:, newer], truth.occluded_backward[:, newer]),
+        flow_loss(flows[0], truth.flow_forward[:, older], truth.occluded_forward[:, older]),
+        flow_loss(flows[1], truth.flow_backward[:, newer], truth.occluded_backward[:, newer]),
     ]
     flow, scale = (0.5 * (there + back) for there, back in zip(*losses))
     return {'flow': flow, 'flow_scale': scale}

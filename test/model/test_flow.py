@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from fourd_perception.model.heads.flow import FlowConfig, FlowModule, occluded
 from fourd_perception.model.heads.flow_correlation import Correlation, fixed_descriptor
-from fourd_perception.model.heads.flow_update import neighbour_flow
+from fourd_perception.model.heads.flow_pyramid import neighbour_mean, pyramid_flow
 from fourd_perception.synthetic.layered_pairs import layered_pairs
 from fourd_perception.synthetic.texture_tiles import texture_tiles
-from fourd_perception.training.flow import train_step
 import pytest
 import torch
 from torch.nn import functional as F
 
-SMALL = FlowConfig(levels=3, radius=2, updates=2, width=16)
+SMALL = FlowConfig(radius=2, updates=2, width=16, fine_width=(8, 8))
 
 
 def module(config: FlowConfig = SMALL, seed: int = 0) -> FlowModule:
@@ -98,7 +97,8 @@ def test_size_of_the_module_and_of_what_it_answers():
     for estimate in (forward, backward):
         assert estimate.flow.shape == (2, 2, 50, 70) and estimate.flow.dtype == torch.float32
         assert estimate.log_scale.shape == (2, 1, 50, 70)
-        assert [c.shape for c in estimate.coarse] == [(2, 2, 50, 70)]
+        # Two updates at 1/4, two at 1/2, one at full size.
+        assert [c.shape for c in estimate.coarse] == [(2, 2, 50, 70)] * 4
         assert estimate.flow.isfinite().all() and estimate.log_scale.isfinite().all()
         assert occluded(estimate.flow, -estimate.flow).shape == (2, 1, 50, 70)
 
@@ -127,7 +127,7 @@ def test_stored_volume_and_products_on_demand_give_one_flow():
 
 
 def test_tokens_are_context_that_may_be_absent():
-    config = FlowConfig(levels=3, radius=2, updates=2, width=16, token_dim=24)
+    config = FlowConfig(radius=2, updates=2, width=16, fine_width=(8, 8), token_dim=24)
     first, second = images(2, 8, 3, 32, 48).unbind(0)
     tokens = images(2, 8, 24, 2, 3, seed=1).unbind(0)
     fresh = FlowModule(config).eval()
@@ -167,29 +167,43 @@ def test_a_cell_without_weight_takes_the_flow_of_those_around_it():
     flow[..., 4, 5] = 50.0
     weight = torch.ones(1, 1, 9, 12)
     weight[..., 4, 5] = 1e-6
-    mean = neighbour_flow(flow, weight, 5)
+    mean = neighbour_mean(flow, weight, 5)
     assert mean.shape == flow.shape
     torch.testing.assert_close(mean[0, :, 4, 5], torch.tensor([3.0, -2.0]), rtol=0, atol=1e-4)
     # Cells outside the image have no say.
     torch.testing.assert_close(mean[0, :, 0, 0], torch.tensor([3.0, -2.0]))
 
 
-def test_untrained_it_follows_the_fixed_descriptor():
+def shifted_pair() -> tuple[torch.Tensor, torch.Tensor]:
+    """Two images [1, 3, 72, 96]; what the first shows lies 8 px right and 4 up in the second."""
     image = F.interpolate(images(1, 3, 24, 32), scale_factor=4, mode='bicubic').clamp(0, 1)
-    first, second = image[..., :72, 8:104], image[..., 4:76, :96]  # 8 px to the right, 4 up
+    return image[..., :72, 8:104], image[..., 4:76, :96]
+
+
+def test_the_first_flow_finds_large_motions_among_few_cells():
+    first, second = (F.pad(x, (0, 0, 0, 8), mode='replicate') for x in shifted_pair())
+    there, back = 4 * pyramid_flow(torch.cat([first, second]))[..., 4:-6, 4:-4]
+    truth = torch.tensor([8.0, -4.0]).view(2, 1, 1)
+    assert (there - truth).norm(dim=0).median() < 0.5
+    assert (back + truth).norm(dim=0).median() < 0.5
+
+
+def test_untrained_it_finds_a_shift_and_rest():
+    first, second = shifted_pair()
     torch.manual_seed(0)
+    made = FlowModule(FlowConfig()).eval()
     with torch.no_grad():
-        forward, backward = FlowModule(FlowConfig()).eval()(first, second)
-    middle = forward.flow[0, :, 16:-16, 16:-16].mean((1, 2))
-    torch.testing.assert_close(middle, torch.tensor([8.0, -4.0]), rtol=0, atol=1.5)
-    middle = backward.flow[0, :, 16:-16, 16:-16].mean((1, 2))
-    torch.testing.assert_close(middle, torch.tensor([-8.0, 4.0]), rtol=0, atol=1.5)
+        forward, backward = made(first, second)
+        still = made(first, first)[0]
+    truth = torch.tensor([8.0, -4.0]).view(2, 1, 1)
+    inner = (0, slice(None), slice(16, -16), slice(16, -16))
+    assert (forward.flow[inner] - truth).norm(dim=0).mean() < 0.2
+    assert (backward.flow[inner] + truth).norm(dim=0).mean() < 0.2
+    assert still.flow.norm(dim=1).max() < 0.05
 
 
 def test_exact_flows_disagree_where_surfaces_hide():
-    pairs = layered_pairs(
-        24, (96, 128), texture_tiles(8, 0), torch.Generator().manual_seed(0), photometric=False
-    )
+    pairs = layered_pairs(range(24), (96, 128), texture_tiles(8, 0), photographs=False)
     for way in (0, 1):
         found = occluded(pairs.flow[way], pairs.flow[1 - way])
         truth = pairs.occluded[way]
@@ -205,21 +219,3 @@ def test_compiles_as_one_graph(stored):
         expected = made(first, second, stored=stored)[0]
         got = compiled(first, second, stored=stored)[0]
     torch.testing.assert_close(got.flow, expected.flow, rtol=1e-4, atol=1e-4)
-
-
-def test_a_few_dozen_steps_on_one_batch_take_the_flow_away_from_zero():
-    torch.manual_seed(0)
-    learner = FlowModule(FlowConfig(levels=3, width=32))
-    optimizer = torch.optim.AdamW(learner.parameters(), lr=2e-3)
-    pairs = layered_pairs(
-        2, (48, 64), texture_tiles(16, 0), torch.Generator().manual_seed(2), max_mean_flow=5.0
-    )
-    for _ in range(40):
-        train_step(learner, optimizer, pairs)
-    learner.eval()
-    with torch.no_grad():
-        estimates = learner(*pairs.images)
-    for estimate, truth, hidden in zip(estimates, pairs.flow, pairs.occluded):
-        error = (estimate.flow - truth).norm(dim=1, keepdim=True)[~hidden].mean()
-        zero = truth.norm(dim=1, keepdim=True)[~hidden].mean()
-        assert error < 0.75 * zero

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fourd_perception.model.heads.flow_alignment import align, normalised, sampled
 from fourd_perception.model.heads.flow_correlation import Correlation, fixed_descriptor
 from fourd_perception.model.heads.flow_encoder import FlowEncoder, STRIDE
-from fourd_perception.model.heads.flow_update import FlowUpdate
-from fourd_perception.model.layers.convex_upsampling import CELL, convex_upsample
+from fourd_perception.model.heads.flow_pyramid import pyramid_flow
+from fourd_perception.model.heads.flow_refinement import FlowRefinement
+from fourd_perception.model.heads.flow_update import FINENESS, FlowUpdate
+from fourd_perception.model.layers.convex_upsampling import CELL
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -15,6 +19,8 @@ from torch.nn import functional as F
 TOKEN_DROPOUT = 0.5
 # Forward and backward flow may disagree by this share of their lengths and this many pixels.
 DISAGREEMENT = (0.1, 0.7)
+# Sides of the windows of the two alignments of an update and of those at 1/2 and full size.
+WINDOWS = (5, 5, 5, 7)
 
 
 @dataclass(frozen=True)
@@ -22,16 +28,20 @@ class FlowConfig:
     """Sizes of the flow module.
 
     levels, radius: of the correlation lookups, at 1/4 of the image
-    updates:        of the GRU
+    updates:        of the GRU, at 1/4
     width:          channels of features, context and hidden state
+    fine_updates:   at 1/2 and at full size
+    fine_width:     channels of the state there
     token_dim:      channels of the trunk tokens that it can take as context; 0: none
     pyramid:        channels of the image encoder at 1/2, 1/4, 1/8 and 1/16
     """
 
     levels: int = 3
     radius: int = 4
-    updates: int = 4
+    updates: int = 3
     width: int = 64
+    fine_updates: tuple[int, int] = (2, 1)
+    fine_width: tuple[int, int] = (32, 16)
     token_dim: int = 0
     pyramid: tuple[int, int, int, int] = (32, 64, 96, 128)
 
@@ -51,7 +61,11 @@ class FlowEstimate:
 
 
 class FlowModule(nn.Module):
-    """Recurrent refinement over learned and fixed correlation, under any trunk or alone."""
+    """A first flow without parameters, and its refinement; under any trunk or alone.
+
+    At 1/4 a recurrent network weighs what correlation, alignment and neighbours say; at 1/2 and
+    at full size a small one says which neighbours an alignment shall heed.
+    """
 
     def __init__(self, config: FlowConfig) -> None:
         super().__init__()
@@ -64,9 +78,10 @@ class FlowModule(nn.Module):
                 nn.init.zeros_(parameter)
         self.context = nn.Conv2d(width, 4 * width, 3, padding=1)
         self.update = FlowUpdate(config.levels, 2, config.radius, width)
-        self.finish = nn.Sequential(nn.Conv2d(width, 2 * width, 3, padding=1), nn.ReLU())
-        self.upsampling = nn.Conv2d(2 * width, 9 * CELL**2, 1)
-        self.log_scale = nn.Conv2d(2 * width, 1, 1)
+        half, full = config.fine_width
+        self.at_half = FlowRefinement(width, half, config.fine_updates[0], WINDOWS[2])
+        self.at_full = FlowRefinement(half, full, config.fine_updates[1], WINDOWS[3])
+        self.log_scale = nn.Conv2d(full, 1, 3, padding=1)
 
     def forward(
         self,
@@ -95,37 +110,56 @@ class FlowModule(nn.Module):
         if self.tokens is not None and first_tokens is not None and second_tokens is not None:
             context = context + self._token_context(first_tokens, second_tokens, context)
         maps = (fixed_descriptor(images), F.normalize(features.float(), dim=1))
-        levels, radius = self.config.levels, self.config.radius
-        correlations = [Correlation(m, m.roll(batch, 0), levels, radius, stored) for m in maps]
-        hidden, flows = self._refine(self.context(context.relu()), correlations)
-        finish = self.finish(hidden)
-        log_scale = self.log_scale(finish).float()
-        fine = convex_upsample(
-            torch.cat([CELL * flows[-1], log_scale], dim=1), self.upsampling(finish)
+        pictures = [normalised(F.avg_pool2d(images.float(), n)) for n in (4, 2, 1)]
+        state, quarter = self._updated(
+            pyramid_flow(images), self.context(context.relu()), maps, pictures[:2], stored
         )
-        fine = fine[..., :height, :width]
-        coarse = [_bilinear(CELL * flow)[..., :height, :width] for flow in flows[:-1]]
+        state, half = self.at_half(state, quarter[-1], pictures[1])
+        state, full = self.at_full(state, half[-1], pictures[2])
+        log_scale = self.log_scale(state).float()[..., :height, :width]
+        flows = [
+            _enlarged(flow, CELL // 2**i)[..., :height, :width]
+            for i, level in enumerate((quarter, half, full))
+            for flow in level
+        ]
         forward, backward = (
-            FlowEstimate(part[:, :2], part[:, 2:], tuple(c.chunk(2)[i] for c in coarse))
-            for i, part in enumerate(fine.chunk(2))
+            FlowEstimate(found[-1], scale, found[:-1])
+            for found, scale in zip(zip(*(f.chunk(2) for f in flows)), log_scale.chunk(2))
         )
         return forward, backward
 
-    def _refine(
-        self, context: torch.Tensor, correlations: list[Correlation]
+    def _updated(
+        self,
+        flow: torch.Tensor,
+        context: torch.Tensor,
+        maps: Sequence[torch.Tensor],
+        pictures: Sequence[torch.Tensor],
+        stored: bool | None,
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Hidden state, and the flow in cells after every update, from zero."""
-        size = context.shape[2:]
-        width = self.config.width
-        hidden, context = context[:, :width].tanh(), context[:, width:]
+        """Hidden state, and the flow in cells after every update.
+
+        maps:     of both images, [2 B, C, h, w], whose products tell how well places match
+        pictures: normalised images with `FINENESS` pixels along a cell
+        """
+        batch, size, config = len(flow) // 2, flow.shape[2:], self.config
+        partners = [m.roll(batch, 0) for m in maps]
+        correlations = [
+            Correlation(own, other, config.levels, config.radius, stored)
+            for own, other in zip(maps, partners)
+        ]
+        rest = (maps[0] * partners[0]).sum(1, keepdim=True)
+        hidden, context = context[:, : config.width].tanh(), context[:, config.width :]
         cells = _cells(size[0], size[1], context.device)
-        flow = torch.zeros(len(context), 2, *size, device=context.device)
-        flows = []
-        for _ in range(self.config.updates):
+        flows: list[torch.Tensor] = []
+        for _ in range(config.updates):
             flow = flow.detach()
             points = cells + flow.flatten(2).transpose(1, 2)
             windows = [w for c in correlations for w in c.lookup(points)]
-            hidden, flow = self.update(hidden, context, flow, windows)
+            alignments = [
+                align(picture, _enlarged(flow, fine), window).pooled(fine)
+                for picture, fine, window in zip(pictures, FINENESS, WINDOWS)
+            ]
+            hidden, flow = self.update(hidden, context, flow, rest, windows, alignments)
             flows.append(flow)
         return hidden, flows
 
@@ -182,11 +216,10 @@ def occluded(flow: torch.Tensor, back: torch.Tensor) -> torch.Tensor:
     than `DISAGREEMENT` the surface is taken for hidden. Returns bool [B, 1, H, W].
     """
     height, width = flow.shape[2:]
-    x, y = _cells(height, width, flow.device).T.unflatten(1, (height, width))
-    x, y = x + flow[:, 0], y + flow[:, 1]
+    x = torch.arange(width, device=flow.device) + flow[:, 0]
+    y = torch.arange(height, device=flow.device)[:, None] + flow[:, 1]
     outside = (x < -0.5) | (x > width - 0.5) | (y < -0.5) | (y > height - 0.5)
-    grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
-    there = F.grid_sample(back, grid, padding_mode='border', align_corners=False)
+    there = sampled(back, flow)
     share, pixels = DISAGREEMENT
     limit = share * (flow.norm(dim=1) + there.norm(dim=1)) + pixels
     return (outside | ((flow + there).norm(dim=1) > limit))[:, None]
@@ -200,5 +233,8 @@ def _cells(height: int, width: int, device: torch.device) -> torch.Tensor:
     return torch.stack([x, y], dim=-1).flatten(0, 1)
 
 
-def _bilinear(x: torch.Tensor) -> torch.Tensor:
-    return F.interpolate(x, scale_factor=CELL, mode='bilinear', align_corners=False)
+def _enlarged(flow: torch.Tensor, factor: int) -> torch.Tensor:
+    """Flow [B, 2, h, w] at `factor` times the size, in pixels of that size."""
+    if factor == 1:
+        return flow
+    return F.interpolate(factor * flow, scale_factor=factor, mode='bilinear', align_corners=False)
