@@ -12,7 +12,8 @@ import numpy as np
 
 # Columns: the optical axes (right, down, forward) in the rig's axes (forward, left, up).
 RIG_FROM_OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
-LEAST_FLOW, MOST_FLOW = 0.1, 40.0
+# Pixels between neighbouring instants, the mean over an image; single pixels move farther.
+LEAST_FLOW, MOST_FLOW = 0.1, 24.0
 RING, ROW, CLUSTER, AROUND = range(4)
 # Shares of the way to the next wall that a rig may go.
 _FREE = 0.7
@@ -87,7 +88,7 @@ def set_off(
 ) -> Links:
     """The resting rig on a path whose mean flow between neighbouring instants is as wanted.
 
-    |flow| is log-uniform from .1 to 40 px. As far as there is room the rig goes, the rest is
+    It is log-uniform from .1 to 24 px. As far as there is room the rig goes, the rest is
     turning. driving, still: bool [B]: straight ahead, not at all.
     """
     n = len(draws)

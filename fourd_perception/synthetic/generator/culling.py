@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fourd_perception.synthetic.generator.kernels import kernel
 import torch
 
 _FRONT = 1e-3
@@ -27,28 +28,48 @@ class Outlines:
     radius: torch.Tensor
 
 
-def outlines(frame_from_body: torch.Tensor, half: torch.Tensor, present: torch.Tensor) -> Outlines:
+def outlines(
+    frame_from_body: torch.Tensor, half: torch.Tensor, present: torch.Tensor, compiled: bool
+) -> Outlines:
     """Outlines of bodies with half sizes [F, P, 3] posed [F, P, 3, 4], of any float type."""
-    signs = torch.tensor([-1.0, 1.0], dtype=half.dtype, device=half.device)
-    corners = torch.cartesian_prod(signs, signs, signs) * half[:, :, None]
-    spots = corners @ frame_from_body[..., :3].mT + frame_from_body[:, :, None, :, 3]
-    # Edges that pass through the plane of the camera are cut just before it.
-    first, second = spots[:, :, _EDGES[0]], spots[:, :, _EDGES[1]]
-    a, b = first[..., 2:], second[..., 2:]
-    share = (_FRONT - a) / torch.where((b - a).abs() > 1e-12, b - a, torch.ones_like(a))
-    cut = first + share.clamp(0, 1) * (second - first)
-    crosses = (a < _FRONT) != (b < _FRONT)
-    spots = torch.cat([spots, cut], dim=2)
-    seen = torch.cat([spots[:, :, :8, 2:] >= _FRONT, crosses], dim=2) & present[..., None, None]
-    plane = spots[..., :2] / spots[..., 2:].clamp(min=_FRONT)
-    low = torch.where(seen, plane - _SPARE, _FAR).amin(2).float()
-    high = torch.where(seen, plane + _SPARE, -_FAR).amax(2).float()
+    low, high = kernel(_bounds, compiled)(frame_from_body.float(), half.float(), present)
     radius = torch.where(present, half.norm(dim=-1), -1.0)
     return Outlines(low, high, frame_from_body[..., 3].float(), radius.float())
 
 
-# Corners of a box as `cartesian_prod` lists them differ in one bit along an edge.
-_EDGES = torch.tensor([[i, i | bit] for bit in (1, 2, 4) for i in range(8) if not i & bit]).T
+def _bounds(
+    frame_from_body: torch.Tensor, half: torch.Tensor, present: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Lowest and highest x/z and y/z [F, P, 2] of boxes before the camera."""
+    axes = [frame_from_body[..., i] * half[..., i, None] for i in range(3)]
+    centre = frame_from_body[..., 3]
+    corners = [
+        centre + x * axes[0] + y * axes[1] + z * axes[2]
+        for x in (-1, 1)
+        for y in (-1, 1)
+        for z in (-1, 1)
+    ]
+    low = torch.full_like(centre[..., :2], _FAR)
+    high = -low
+    for corner in corners:
+        seen = (corner[..., 2:] >= _FRONT) & present[..., None]
+        plane = corner[..., :2] / corner[..., 2:].clamp(min=_FRONT)
+        low = torch.minimum(low, torch.where(seen, plane, _FAR))
+        high = torch.maximum(high, torch.where(seen, plane, -_FAR))
+    for first, second in _EDGES:
+        # Edges that pass through the plane of the camera are cut just before it.
+        a, b = corners[first], corners[second]
+        crosses = ((a[..., 2:] < _FRONT) != (b[..., 2:] < _FRONT)) & present[..., None]
+        rise = b[..., 2:] - a[..., 2:]
+        share = (_FRONT - a[..., 2:]) / torch.where(crosses, rise, 1.0)
+        plane = (a + share * (b - a))[..., :2] / _FRONT
+        low = torch.minimum(low, torch.where(crosses, plane, _FAR))
+        high = torch.maximum(high, torch.where(crosses, plane, -_FAR))
+    return low - _SPARE, high + _SPARE
+
+
+# Pairs of corners, as `_bounds` lists them, that differ in one bit.
+_EDGES = tuple((i, i | bit) for bit in (1, 2, 4) for i in range(8) if not i & bit)
 
 
 def in_windows(

@@ -99,7 +99,7 @@ def frames(
         moves=torch.from_numpy(moves).to(device),
         intrinsics=torch.from_numpy(intrinsics).to(device, torch.float32),
         forms=forms_of(flat, halves, kinds, compiled),
-        outlines=outlines(flat[..., :3, :], halves, kinds != ABSENT),
+        outlines=outlines(flat[..., :3, :], halves, kinds != ABSENT, compiled),
     )
 
 

@@ -13,7 +13,6 @@ from fourd_perception.synthetic.generator.bodies import (
     ELLIPSOID,
     WEDGE,
 )
-from fourd_perception.synthetic.generator.cameras import LEAST_FLOW, MOST_FLOW
 from fourd_perception.synthetic.generator.chains import people, PERSON_LINKS, vehicles
 from fourd_perception.synthetic.generator.draws import Draws
 from fourd_perception.synthetic.generator.links import Links
@@ -25,6 +24,8 @@ import numpy as np
 LOOSE, PEOPLE, VEHICLES = 6, 4, 4
 MOVERS = LOOSE + PEOPLE + VEHICLES
 FIRST_INSTANCE = 100
+# Pixels between neighbouring instants.
+LEAST_MOTION, MOST_MOTION = 0.1, 40.0
 _LARGE, _CAMOUFLAGED, _EPIPOLAR, _STOPPING = 0.05, 0.15, 0.15, 0.25
 _LARGE_SIZE = 0.65, 1.1
 
@@ -86,9 +87,12 @@ def movers(
     height = draws.uniform('height', 1.0, 1.95, (MOVERS,))
     toy = np.where(indoors, 0.22, 1.0)[:, None, None]
     hull = np.array([2.0, 0.85, 0.72]) * draws.uniform('hull', 0.75, 1.3, (MOVERS, 3)) * toy
-    radius = np.where(np.arange(MOVERS) < LOOSE, half.max(-1), 0.5 * height)
+    kind = np.repeat(np.arange(3), (LOOSE, PEOPLE, VEHICLES))
+    # Balls around the middle of each.
+    radius = np.choose(kind, [np.linalg.norm(half, axis=-1), 0.5 * height, hull[..., 0]])
+    middle = np.choose(kind, [0 * height, 0.5 * height, hull[..., 2]])
     paths = _paths(draws, meeting, view, standing, radius, along_road)
-    here &= ~_too_near(paths, view, radius, height)
+    here &= ~_too_near(paths, view, radius, middle)
     parts = [
         _loose(draws, _links(paths, loose), half[:, loose], here[:, loose], first_link,
                numbers[:, loose], surface[:, loose, 0], held_out)
@@ -208,7 +212,7 @@ def _paths(
     heading = np.where(road, np.where(np.abs(heading) > 0.5 * np.pi, np.pi, 0.0), heading)
     links = Links.still(n, MOVERS)
     links.heading[:] = heading
-    flow = draws.log_uniform('flow', LEAST_FLOW, MOST_FLOW, shape)
+    flow = draws.log_uniform('flow', LEAST_MOTION, MOST_MOTION, shape)
     step = np.diff(view.seconds, axis=1).mean(1) if view.seconds.shape[1] > 1 else np.ones(n)
     links.speed[:] = flow * meeting.away / (meeting.focal * step[:, None])
     links.climb[:] = links.speed * steep
@@ -218,7 +222,7 @@ def _paths(
     place = meeting.place.copy()
     place[..., 2] = np.where(loose, place[..., 2], 0.0)
     spins = draws.chance('spins', 0.5, shape) & loose
-    rate = (links.speed / radius.clip(1e-3)) * spins
+    rate = links.speed / radius.clip(1e-3) * spins
     links.spin[:] = draws.uniform('spin', -0.7, 0.7, (MOVERS, 3)) * rate[..., None]
     ahead = vector(np.cos(heading), np.sin(heading), steep)
     _stop(draws, links, ahead, place, radius, meeting.time, standing)
@@ -259,14 +263,13 @@ def _stop(
     links.start[:] = np.where(stops & starts, np.maximum(links.start, time), links.start)
 
 
-def _too_near(paths: Links, view: View, radius: np.ndarray, height: np.ndarray) -> np.ndarray:
-    """Bool [B, MOVERS]: comes so near to a camera that this might be inside."""
+def _too_near(paths: Links, view: View, radius: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """Bool [B, MOVERS]: the ball around a mover, `middle` above its link, reaches a camera."""
     places = paths.poses(view.seconds)[..., :3, 3]
-    loose = np.arange(MOVERS) < LOOSE
-    places[..., 2] += np.where(loose, 0.0, 0.5 * height)[..., None]
+    places[..., 2] += middle[..., None]
     cameras = view.world_from_camera[..., :3, 3]
     apart = np.linalg.norm(places[:, :, None] - cameras[:, None], axis=-1).min((2, 3))
-    return apart < np.where(loose, 1.02 * np.sqrt(3) * radius, radius) + 0.05
+    return apart < 1.02 * radius + 0.1
 
 
 def _links(paths: Links, which: slice) -> Links:

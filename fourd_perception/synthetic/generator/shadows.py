@@ -50,7 +50,7 @@ def lamps_at(frames: Frames, lamp: torch.Tensor, caster: torch.Tensor) -> Lamps:
         number=number.expand(-1, v, -1).flatten(),
         lamp_from_frame=lamp_from_camera[..., :3, :].float().flatten(0, 3),
         forms=forms_of(flat, half, kind, frames.forms.compiled),
-        outlines=outlines(flat[..., :3, :], half, kind != ABSENT),
+        outlines=outlines(flat[..., :3, :], half, kind != ABSENT, frames.forms.compiled),
     )
 
 

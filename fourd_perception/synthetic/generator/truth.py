@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fourd_perception.geometry.clips import UNKNOWN
@@ -102,25 +103,27 @@ def _camera_beams(frames: Frames, number: torch.Tensor, rays: torch.Tensor) -> B
     return Beams(number, rays.new_zeros(len(rays), 3), rays, near)
 
 
-def _carried(frames: Frames, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _carried(
+    frames: Frames, step: int, bodies: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Maps into the camera's frame `step` instants later, out of the clip zero.
 
-    Returns those of the bodies, the sky last, float32 [B * V * T * (P + 1), 12], and those of
-    what stands still [B * V * T, 12].
+    Returns those of some bodies or of all, the sky last, float32 [B * V * T, P + 1, 12], and those
+    of what stands still [B * V * T, 1, 12].
     """
     posed, cameras = frames.camera_from_body[:, :, :, 0], frames.world_from_camera[:, :, :, 0]
+    posed = posed if bodies is None else posed[:, :, :, bodies]
     t = posed.shape[2]
     here = torch.arange(max(0, -step), min(t, t - step), device=posed.device)
-    ego = inverse(cameras[:, :, here + step]) @ cameras[:, :, here]
+    ego = (inverse(cameras[:, :, here + step]) @ cameras[:, :, here])[..., None, :, :]
     infinite = ego.clone()
     infinite[..., :3, 3] = 0
     moved = posed[:, :, here + step] @ inverse(posed[:, :, here])
-    every = torch.cat([moved, infinite[..., None, :, :]], dim=3)
     out = []
-    for maps in (every, ego):
+    for maps in (torch.cat([moved, infinite], dim=3), ego):
         filled = maps.new_zeros(*posed.shape[:3], *maps.shape[3:])
         filled[:, :, here] = maps
-        out.append(filled[..., :3, :].float().flatten(-2).flatten(0, -2))
+        out.append(filled[..., :3, :].float().flatten(-2).flatten(0, 2))
     return out[0], out[1]
 
 
@@ -131,20 +134,48 @@ def _lenses(frames: Frames, frame: torch.Tensor) -> torch.Tensor:
     return rows[frame // frames.shape[2]]
 
 
-def _project(
-    maps: torch.Tensor, of: torch.Tensor, points: tuple[torch.Tensor, ...], lens: torch.Tensor
+def _aimed(
+    maps: torch.Tensor,
+    frame: torch.Tensor,
+    body: torch.Tensor,
+    points: torch.Tensor,
+    lens: torch.Tensor,
 ) -> tuple[torch.Tensor, ...]:
-    """Rays x/z, y/z, depth z and pixels u, v of points carried by maps [M, 12] numbered `of`.
+    """Rays x/z, y/z, depth z and pixels u, v [N, R] of points [N, 3, R] that their bodies carry.
 
-    NaN unless before the camera. lens [..., 4] broadcasts to the points.
+    maps [F, P, 12]; frame [N], body [N, R] number them; lens [N, 4]
     """
-    m = maps[of].unbind(-1)
+    m = maps[frame[:, None], body].unbind(-1)
+    return _projected(m, points.unbind(1), lens[..., None].unbind(1))
+
+
+def _apart(
+    maps: torch.Tensor,
+    ego: torch.Tensor,
+    frame: torch.Tensor,
+    body: torch.Tensor,
+    points: torch.Tensor,
+    lens: torch.Tensor,
+) -> torch.Tensor:
+    """Pixels [M] between points [M, 3] that their bodies carry and the same ones at rest.
+
+    0 where one of them is behind the camera. maps [F, P, 12], ego [F, 1, 12]
+    """
+    xyz, k = points.unbind(1), lens.unbind(1)
+    there = _projected(maps[frame, body].unbind(-1), xyz, k)
+    still = _projected(ego[:, 0][frame].unbind(-1), xyz, k)
+    return torch.hypot(there[3] - still[3], there[4] - still[4]).nan_to_num(0.0)
+
+
+def _projected(
+    m: Sequence[torch.Tensor], points: Sequence[torch.Tensor], lens: Sequence[torch.Tensor]
+) -> tuple[torch.Tensor, ...]:
+    """Rays x/z, y/z, depth z and pixels u, v of points under maps; NaN unless before the camera."""
     x, y, z = points
     there = [m[i] * x + m[i + 1] * y + m[i + 2] * z + m[i + 3] for i in (0, 4, 8)]
     depth = torch.where(there[2] > _NEAREST, there[2], float('nan'))
     ray_x, ray_y = there[0] / depth, there[1] / depth
-    fx, fy, cx, cy = lens.unbind(-1)
-    return ray_x, ray_y, depth, ray_x * fx + cx, ray_y * fy + cy
+    return ray_x, ray_y, depth, ray_x * lens[0] + lens[2], ray_y * lens[1] + lens[3]
 
 
 def _motion(
@@ -154,20 +185,18 @@ def _motion(
     height, width = size
     b, v, t, s = frames.shape
     bodies = frames.half.shape[1]
-    project = kernel(_project, frames.forms.compiled)
-    of = pixels.frame[:, None] * (bodies + 1) + pixels.body
-    lens = _lenses(frames, pixels.frame)[:, None]
-    maps = _carried(frames, step)[0]
-    ray_x, ray_y, depth, u, v_ = project(maps, of, pixels.points.unbind(1), lens)
+    aimed = kernel(_aimed, frames.forms.compiled)
+    maps, lens = _carried(frames, step)[0], _lenses(frames, pixels.frame)
+    ray_x, ray_y, depth, u, v_ = aimed(maps, pixels.frame, pixels.body, pixels.points, lens)
     inside = (u >= -0.5) & (u <= width - 0.5) & (v_ >= -0.5) & (v_ <= height - 0.5)
     rays = torch.stack([ray_x, ray_y], 1)
     seen = inside[:, None]
-    aimed = torch.cat([torch.where(seen, rays, 0.0), torch.ones_like(depth)[:, None]], 1)
+    targets = torch.cat([torch.where(seen, rays, 0.0), torch.ones_like(depth)[:, None]], 1)
     low = torch.where(seen, rays, float('inf')).amin(2)
     high = torch.where(seen, rays, -float('inf')).amax(2)
     number = (pixels.frame + step).clamp(0, b * v * t - 1) * s
     near = in_windows(frames.outlines, number, low, high)
-    length, _ = cast(Beams(number, rays.new_zeros(len(rays), 3), aimed, near), frames.forms)
+    length, _ = cast(Beams(number, rays.new_zeros(len(rays), 3), targets, near), frames.forms)
     reach = torch.where(pixels.body == bodies, MISS, depth * (1 - _MARGIN))
     hidden = (~inside | (length < reach)).to(torch.uint8)
     instant = pixels.frame % t + step
@@ -177,26 +206,23 @@ def _motion(
 
 def _own_motion(frames: Frames, pixels: _Pixels) -> torch.Tensor:
     """Pixels [N, R]: the longest own motion to any instant of the clip (specification B.16)."""
-    t, bodies = frames.shape[2], frames.half.shape[1]
+    v, t = frames.shape[1:3]
     largest = torch.zeros_like(pixels.points[:, 0])
-    rigid = torch.cat([frames.moves, torch.zeros_like(frames.moves[:, :1])], 1)
-    clip = pixels.frame // (frames.shape[1] * t)
-    tile, ray = rigid[clip[:, None], pixels.body].nonzero(as_tuple=True)
+    moves = torch.cat([frames.moves, torch.zeros_like(frames.moves[:, :1])], 1)
+    tile, ray = moves[pixels.frame[:, None] // (v * t), pixels.body].nonzero(as_tuple=True)
     if not len(tile):
         return largest
-    # Kernels are not compiled for a single pixel.
-    tile, ray = torch.cat([tile, tile[:1]]), torch.cat([ray, ray[:1]])
-    project = kernel(_project, frames.forms.compiled)
-    frame = pixels.frame[tile]
-    of = frame * (bodies + 1) + pixels.body[tile, ray]
-    points = pixels.points[tile, :, ray].unbind(1)
+    # Only those that move somewhere are carried. Kernels are not compiled for a single pixel.
+    pair = torch.arange(max(len(tile), 2), device=tile.device) % len(tile)
+    tile, ray = tile[pair], ray[pair]
+    movers = frames.moves.any(0).nonzero()[:, 0]
+    body = torch.searchsorted(movers, pixels.body[tile, ray])
+    frame, points = pixels.frame[tile], pixels.points[tile, :, ray]
     lens = _lenses(frames, frame)
-    longest = largest.new_zeros(len(tile))
+    apart = kernel(_apart, frames.forms.compiled)
+    longest = largest.new_zeros(len(pair))
     for step in [k for k in range(1 - t, t) if k]:
-        with_body, as_if_still = _carried(frames, step)
-        there = project(with_body, of, points, lens)
-        still = project(as_if_still, frame, points, lens)
-        apart = torch.hypot(there[3] - still[3], there[4] - still[4])
-        longest = torch.maximum(longest, apart.nan_to_num(0.0))
+        maps, ego = _carried(frames, step, movers)
+        longest = torch.maximum(longest, apart(maps, ego, frame, body, points, lens))
     largest[tile, ray] = longest
     return largest

@@ -148,9 +148,14 @@ class Viewing:
         """The colours, and the sky where nothing is met."""
         free = length > MISS
         some = free.any(1).nonzero()[:, 0]
+        if not len(some):
+            return colours
+        # Never a single beam, which the kernel would be compiled for anew.
+        some = some.expand(2) if len(some) == 1 else some
         frame = beams.frame[some]
         world = self.seen.world_from_camera.flatten(0, 3)[frame].float()
         clip, directions = self.seen.clip(frame), beams.directions[some]
-        above = sky_colours(self.sky, clip, world, directions, self.paint.texels)
+        compiled = self.seen.forms.compiled
+        above = sky_colours(self.sky, clip, world, directions, self.paint.texels, compiled)
         colours[some] = torch.where(free[some, None], above, colours[some])
         return colours
