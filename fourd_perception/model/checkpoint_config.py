@@ -36,6 +36,7 @@ HEADS = {
     'depth': 'dense_head.depth_head.',
     'points': 'dense_head.point_head.',
     'mask': 'dense_head.mask_head.',
+    'motion': 'motion_head.',
     'tracks': 'track_head.',
     'flow': 'flow_module.',
 }

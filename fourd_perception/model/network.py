@@ -23,10 +23,12 @@ from fourd_perception.model.heads.dense import (
     positive_and_confidence,
 )
 from fourd_perception.model.heads.flow import FlowModule
+from fourd_perception.model.heads.residual_motion import ResidualMotionHead
 from fourd_perception.model.heads.track import TrackHead
 from fourd_perception.model.presets import NetworkConfig
 import torch
 from torch import nn
+import torch.nn.functional as F
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +78,13 @@ class Network(nn.Module):
         ):
             if head is not None:
                 self.dense_head[name] = DenseHead(dim, taps, patch, head, out)
+        if config.motion is not None:
+            if config.mask is not None:
+                raise ValueError(
+                    'the mask head that sees residual motion stands instead of another one; '
+                    'configure `mask` or `motion`'
+                )
+            self.motion_head = ResidualMotionHead(dim, config.motion.width)
         if config.tracks is not None:
             self.track_head = TrackHead(dim, taps, patch, config.tracks)
         # Reads images alone, so any network can be given one that was trained elsewhere.
@@ -173,6 +182,17 @@ class Network(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Points [B, n, H, W, 3] in the reference camera and confidence [B, n, H, W]."""
         return points_and_confidence(self.dense('point_head', features, tables, cells))
+
+    def motion_features(
+        self, features: Features, tables: SizeTables, cells: slice | list[int]
+    ) -> torch.Tensor:
+        """What the residual-motion head reads: the last tap, normed, [B, n, 2 C, h, w]."""
+        patch = self.config.trunk.patch
+        tap = features.fused[self.config.trunk.taps[-1]]
+        tokens = tap[:, cells, self.cross_view_global_fusion.special :]
+        tokens = F.layer_norm(tokens, tokens.shape[-1:])
+        size = tables.height // patch, tables.width // patch
+        return tokens.transpose(2, 3).unflatten(3, size)
 
     def track_features(self, features: Features, tables: SizeTables) -> torch.Tensor:
         """The feature maps [B, S, C, H/2, W/2] that points are tracked on."""

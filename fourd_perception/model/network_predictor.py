@@ -8,6 +8,7 @@ from fourd_perception.geometry.poses import invert, transform
 from fourd_perception.model.cross_view import HiddenTokens, ObserveLayer
 from fourd_perception.model.grid_cells import GridCells
 from fourd_perception.model.grid_predictor import GridPredictor
+from fourd_perception.model.motion_mask import motion_mask
 from fourd_perception.model.network import Features, Network, SizeTables
 from fourd_perception.model.pose_encoding import decode, pixel_centred
 from fourd_perception.model.precision import default_precision, placed
@@ -50,12 +51,19 @@ class NetworkPredictor(GridPredictor):
         name, licence, notice, sha256: see `PredictorInfo`
         precision: `fp32`, or `bf16` for encoder and trunk; None: what suits the device
         watch: looks on in every window
-        Raises ValueError for a network that gives no cameras or no depth.
+        Raises ValueError for a network that gives no cameras or no depth, or whose mask head
+        wants a flow that it does not give.
         """
         if network.config.camera is None or network.config.depth is None:
             raise ValueError(f'{name}: without cameras or depth; use weights that have both')
+        if network.config.motion is not None and network.flow_module is None:
+            raise ValueError(
+                f'{name}: its mask head sees residual motion, but there is no flow module; use '
+                'weights that have both'
+            )
         device = torch.device(device)
         precision = precision or default_precision(device)
+        has_mask = network.config.mask is not None or network.config.motion is not None
         info = PredictorInfo(
             name=name,
             patch=network.config.trunk.patch,
@@ -63,9 +71,9 @@ class NetworkPredictor(GridPredictor):
             notice=notice,
             sha256=sha256,
             parameters=sum(p.numel() for p in network.parameters()),
-            has_mask=network.config.mask is not None,
+            has_mask=has_mask,
             has_flow=network.flow_module is not None,
-            mask_source='' if network.config.mask is None else 'mask head',
+            mask_source='mask head' if has_mask else '',
         )
         self._network = placed(network, device, precision)
         super().__init__(info, network.flow_module, device)
@@ -86,14 +94,24 @@ class NetworkPredictor(GridPredictor):
             features = network.trunk(patches[None], cells.layout, tables, hidden, observe)
         encodings = network.cameras(features)[-1][0].double().cpu()
         poses, intrinsics = _cameras(encodings, cells.layout.reference, height, width)
-        depth, confidence = network.depth(features, tables, cells.dense)
+        flows = self._flows(cells, images)
+        # Residual motion in the wanted cells looks at the depth of the ones before them.
+        mapped = cells.dense if network.config.motion is None else cells.around
+        depth, confidence = (maps[0] for maps in network.depth(features, tables, mapped))
+        wanted = cells.dense.start - mapped.start
+        if network.config.motion is None:
+            mask = self._mask(cells, features, tables)
+        else:
+            seen = network.motion_features(features, tables, cells.dense)[0]
+            k = torch.from_numpy(intrinsics).to(depth)
+            mask = motion_mask(network.motion_head, cells, seen, depth, k, poses, flows)
         return Prediction(
-            depth=cells.maps(depth[0], cells.dense),
-            depth_confidence=cells.maps(confidence[0], cells.dense),
+            depth=cells.maps(depth[wanted:], cells.dense),
+            depth_confidence=cells.maps(confidence[wanted:], cells.dense),
             world_from_camera=cells.numbers(poses),
             intrinsics=cells.numbers(intrinsics),
-            mask_logits=self._mask(cells, features, tables),
-            **self._flow_maps(cells, images, self._flows(cells, images)),
+            mask_logits=mask,
+            **self._flow_maps(cells, images, flows),
         )
 
     def _mask(

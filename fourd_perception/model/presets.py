@@ -105,9 +105,20 @@ class TrackHeadConfig:
 
 
 @dataclass(frozen=True)
+class MotionHeadConfig:
+    """The mask head that sees residual motion (B.16), over the last tap.
+
+    width: channels
+    """
+
+    width: int = 64
+
+
+@dataclass(frozen=True)
 class NetworkConfig:
     """A whole network: which parts it has, and their sizes.
 
+    motion:   a mask head that sees residual motion, instead of `mask`; wants a flow module
     temporal: `window_attention`, `gru` or `conv`; None for a network without cross-time fusion
     window:   neighbouring instants that the temporal branch reads, odd
     """
@@ -117,6 +128,7 @@ class NetworkConfig:
     depth: DenseHeadConfig | None = field(default_factory=DenseHeadConfig)
     points: DenseHeadConfig | None = field(default_factory=DenseHeadConfig)
     mask: DenseHeadConfig | None = None
+    motion: MotionHeadConfig | None = None
     tracks: TrackHeadConfig | None = None
     flow: FlowConfig | None = None
     temporal: str | None = None

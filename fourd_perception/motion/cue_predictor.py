@@ -34,7 +34,7 @@ def mask_source(masks: str, config: NetworkConfig) -> str:
     """
     if masks not in MASKS:
         raise ValueError(f'masks {masks!r} is not one of {", ".join(MASKS)}')
-    has_head = config.mask is not None
+    has_head = config.mask is not None or config.motion is not None
     # Cues compare instants, so attention must reach from one to the other.
     has_cues = config.trunk.spatial_mask == 'none'
     if masks == 'auto':

@@ -5,9 +5,8 @@ from __future__ import annotations
 from fourd_perception.geometry.poses import invert, nearest_rotation
 from fourd_perception.model.grid_cells import GridCells
 from fourd_perception.model.grid_predictor import GridPredictor
-from fourd_perception.model.heads.flow import occluded
-from fourd_perception.model.heads.residual_motion import OtherFrame
 from fourd_perception.model.known_cells import Pair
+from fourd_perception.model.motion_mask import motion_mask
 from fourd_perception.model.precision import default_precision, placed
 from fourd_perception.model.prediction import Prediction, PredictorInfo
 from fourd_perception.model.small.camera import compose, used_intrinsics
@@ -112,16 +111,10 @@ class SmallPredictor(GridPredictor):
         flows: list[Pair],
     ) -> torch.Tensor:
         depth = decoded.log_depth[0].exp()
-        if len(cells.layout.instants) < 2:  # what moves shows between two instants
-            return cells.maps(depth[:0], slice(0, 0))
-        others = [
-            _other_frame(cells, depth, intrinsics, poses, flows, later) for later in (True, False)
-        ]
         wanted = cells.dense.start - cells.around.start
-        logits = self._network.mask_head(
-            decoded.features[0, wanted:], depth[wanted:], intrinsics[cells.dense], others
-        )
-        return cells.maps(logits, cells.dense)
+        features = decoded.features[0, wanted:]
+        head = self._network.mask_head
+        return motion_mask(head, cells, features, depth, intrinsics, poses, flows)
 
     def _tables_of(self, height: int, width: int) -> SmallTables:
         if self._tables is None or (self._tables.height, self._tables.width) != (height, width):
@@ -140,43 +133,3 @@ def _world_from_camera(poses: torch.Tensor, reference: int) -> np.ndarray:
     world_from_camera = invert(any_from_camera[reference]) @ any_from_camera
     world_from_camera[reference] = np.eye(4)
     return world_from_camera
-
-
-def _other_frame(
-    cells: GridCells,
-    depth: torch.Tensor,
-    intrinsics: torch.Tensor,
-    poses: np.ndarray,
-    flows: list[Pair],
-    later: bool,
-) -> OtherFrame | None:
-    """What the mask head is told of the frame after (or before) each of the wanted cells.
-
-    depth: [n, H, W] of `cells.around`; intrinsics [S, 3, 3] and poses [S, 4, 4] of all cells.
-    None where no wanted cell has such a frame, or nothing is known of the flow to it.
-    """
-    first, (height, width) = cells.dense.start, depth.shape[1:]
-    other = np.arange(first, len(cells.keys))
-    flow = depth.new_full((len(other), 2, height, width), torch.nan)
-    log_scale = depth.new_zeros(len(other), 1, height, width)
-    hidden = torch.zeros_like(log_scale, dtype=torch.bool)
-    for pair, ways in zip(cells.pairs, flows):
-        (cell, neighbour), (out, home) = (pair, ways) if later else (pair[::-1], ways[::-1])
-        if cell < first:
-            continue
-        i = cell - first
-        other[i] = neighbour
-        flow[i], log_scale[i] = out[0, :2], out[0, 2:]
-        hidden[i] = occluded(out[:, :2], home[:, :2])[0]
-    if (other == np.arange(first, len(cells.keys))).all():
-        return None
-    motion = invert(poses[other]) @ poses[first:]
-    index = torch.from_numpy(other).to(depth.device)
-    return OtherFrame(
-        flow,
-        log_scale,
-        hidden,
-        depth[index - cells.around.start],
-        intrinsics[index],
-        torch.from_numpy(motion).to(depth.device, torch.float32),
-    )
