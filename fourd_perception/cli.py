@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import fourd_perception
 from fourd_perception.cli_evaluation import add_evaluate_verb
 from fourd_perception.cli_networks import add_network_verbs
+from fourd_perception.cli_scenes import add_scenes_verb
 from fourd_perception.cli_training import add_train_verb
 from fourd_perception.cli_verb import (
     BAD_INPUT,
@@ -164,6 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     add_evaluate_verb(verbs)
     add_network_verbs(verbs)
     add_train_verb(verbs)
+    add_scenes_verb(verbs)
     return parser
 
 

@@ -20,14 +20,10 @@ from fourd_perception.bag.qos import LATCHED, TopicQos
 from fourd_perception.bag.types import BagTypes
 from fourd_perception.bag.writer import whole_or_nothing
 from fourd_perception.geometry.cameras import CameraModel
+from fourd_perception.geometry.clips import DYNAMIC, IGNORED, STATIC
+from fourd_perception.geometry.dynamic_label import dynamic_label
 from fourd_perception.geometry.poses import invert, transform
-from fourd_perception.synthetic.recording import (
-    DYNAMIC,
-    dynamic_label,
-    IGNORED,
-    STATIC,
-    SyntheticRecording,
-)
+from fourd_perception.synthetic.recording import SyntheticRecording
 from fourd_perception.wire.camera_info import camera_info_message
 from fourd_perception.wire.images import image_message
 from fourd_perception.wire.transforms import (

@@ -6,7 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 
 import cv2
-from fourd_perception.synthetic.recording import dynamic_label, IGNORED
+from fourd_perception.geometry.clips import IGNORED
+from fourd_perception.geometry.dynamic_label import dynamic_label
 import numpy as np
 
 # Metres by which depth may bend from pixel to pixel before the place counts as an edge. Linear

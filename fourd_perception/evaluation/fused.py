@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from fourd_perception.evaluation.checks import Check, Faults, Worst
 from fourd_perception.evaluation.images import ImageScorer, place, Seen
+from fourd_perception.geometry.clips import STATIC
+from fourd_perception.geometry.dynamic_label import dynamic_label
 from fourd_perception.geometry.poses import invert
 from fourd_perception.synthetic.pinhole import pixels_of, project
-from fourd_perception.synthetic.recording import dynamic_label, STATIC
 import numpy as np
 
 MILLIMETRES = 1e3

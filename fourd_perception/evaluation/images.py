@@ -11,8 +11,9 @@ from fourd_perception.evaluation.checks import Check, Faults, Mean, Worst
 from fourd_perception.evaluation.comparable import certain_labels, LeftOut, near_edges
 from fourd_perception.evaluation.outputs import Outputs
 from fourd_perception.geometry.cameras import CameraModel
+from fourd_perception.geometry.clips import DYNAMIC, IGNORED
 from fourd_perception.synthetic.pinhole import camera_rays, pixels_of
-from fourd_perception.synthetic.recording import DYNAMIC, IGNORED, SyntheticRecording
+from fourd_perception.synthetic.recording import SyntheticRecording
 import numpy as np
 
 # An input pixel lies within two pixels of all that the network's pixels around it have seen.

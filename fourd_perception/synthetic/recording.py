@@ -16,7 +16,6 @@ from fourd_perception.synthetic.scene import Body, cast, Hits, shade, SKY
 from fourd_perception.synthetic.scene_file import read_scene, SCENE_FILE, write_scene
 import numpy as np
 
-STATIC, DYNAMIC, IGNORED = 0, 1, 2
 # A real clock of a camera: no multiple of anything, and too long for a float64.
 _START = 1_700_000_000_123_456_789
 _SUPERSAMPLING = 2
@@ -26,16 +25,6 @@ _OCCLUSION_MARGIN = 1e-6
 
 class UnknownStamp(ValueError):
     """A stamp at which the recording holds nothing."""
-
-
-def dynamic_label(own_motion: np.ndarray) -> np.ndarray:
-    """uint8: `DYNAMIC` above 1 px of own motion, `STATIC` below 0.3 px, `IGNORED` between.
-
-    The one definition of the truth of masks (specification B.16) for predictor and scoring;
-    `own_motion` is in pixels of the network's image.
-    """
-    label = np.where(own_motion > 1.0, DYNAMIC, IGNORED)
-    return np.where(own_motion < 0.3, STATIC, label).astype(np.uint8)
 
 
 @dataclass(frozen=True, eq=False)

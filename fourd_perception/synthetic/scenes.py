@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import math
 
 from fourd_perception.geometry.clips import Clips, joined
 from fourd_perception.synthetic.generator.compose import compose
@@ -10,6 +11,9 @@ from fourd_perception.synthetic.generator.draws import Draws
 from fourd_perception.synthetic.generator.render import render
 from fourd_perception.synthetic.generator.spec import SceneSpec, SETTINGS
 import torch
+
+# Rendered at a time where clips are rendered together.
+_MOST_PIXELS = 1 << 21
 
 __all__ = ['generate', 'SceneSpec', 'SETTINGS']
 
@@ -22,12 +26,15 @@ def generate(
 ) -> Clips:
     """One clip per seed on a device: a function of the seed and the spec alone.
 
-    On the CPU clips are rendered one by one, so that they are the same bits in every batch.
+    On the CPU clips are rendered one by one, so that they are the same bits in every batch. With
+    `compiled` kernels it is about three times as fast, after the minutes that compiling them takes
+    at first; some pixels on edges may then fall to the other side.
     """
     place = torch.device(device)
-    together = 1 if place.type == 'cpu' else len(seeds)
     scenes = compose(Draws.of(seeds), spec)
-    with torch.no_grad():
+    pixels = math.prod(spec.size) * spec.views * spec.instants
+    together = 1 if place.type == 'cpu' else max(_MOST_PIXELS // pixels, 1)
+    with torch.no_grad(), torch.autocast(place.type, enabled=False):
         return joined(
             [
                 render(scenes.of_clips(slice(i, i + together)), spec, place, compiled)

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fourd_perception.geometry.cameras import CameraModel
+from fourd_perception.geometry.clips import DYNAMIC, IGNORED
+from fourd_perception.geometry.dynamic_label import dynamic_label
 from fourd_perception.geometry.poses import invert
 from fourd_perception.model.prediction import GridTensors, Prediction, PredictorInfo
 from fourd_perception.synthetic.pinhole import camera_rays, pixel_grid, pixels_of
-from fourd_perception.synthetic.recording import (
-    DYNAMIC,
-    dynamic_label,
-    IGNORED,
-    SyntheticRecording,
-)
+from fourd_perception.synthetic.recording import SyntheticRecording
 import numpy as np
 import torch
 

@@ -20,9 +20,7 @@ def scene_sheet(clips: Clips, columns: int) -> np.ndarray:
     cells = [_cell(clips, k) for k in range(len(clips))]
     blank = np.full_like(cells[0], _WHITE)
     cells += [blank] * (-len(cells) % columns)
-    rows = [
-        np.concatenate(cells[k : k + columns], axis=1) for k in range(0, len(cells), columns)
-    ]
+    rows = [np.concatenate(cells[k : k + columns], axis=1) for k in range(0, len(cells), columns)]
     return np.concatenate(rows, axis=0)
 
 

@@ -4,9 +4,10 @@ from collections import defaultdict
 
 from fourd_perception.bag.qos import LATCHED
 from fourd_perception.bag.reader import BagError, BagReader
-from fourd_perception.bag.synthetic_bag import odom_from_base, write_synthetic
+from fourd_perception.bag.synthetic_bag import MASK_VALUES, odom_from_base, write_synthetic
+from fourd_perception.geometry.dynamic_label import dynamic_label
 from fourd_perception.geometry.poses import rotation_angle
-from fourd_perception.synthetic.recording import dynamic_label, make_recording, SyntheticRecording
+from fourd_perception.synthetic.recording import make_recording, SyntheticRecording
 from mcap.reader import make_reader
 from mcap_ros2.decoder import DecoderFactory
 import numpy as np
@@ -139,7 +140,7 @@ def test_the_truth_is_the_recording_s(recording, read):
         _, mask = read[f'/ground_truth/{name}/dynamic_mask'][place]
         motion = recording.own_motion(camera, stamps[place], [stamps[i] for i in others])
         values = np.frombuffer(mask.data, np.uint8).reshape(size)
-        assert (values == np.array([0, 255, 128])[dynamic_label(motion)]).all()
+        assert (values == np.vectorize(MASK_VALUES.get)(dynamic_label(motion))).all()
         assert (values == 255).any()
     _, pose = read[f'/ground_truth/{name}/pose'][1]
     np.testing.assert_allclose(

@@ -9,9 +9,11 @@ from fourd_perception.engine.network_size import lay_out, Layout, network_size
 from fourd_perception.engine.scene_update import Label
 from fourd_perception.evaluation.scoring import PATCH
 from fourd_perception.geometry.cameras import CameraModel
+from fourd_perception.geometry.clips import DYNAMIC
+from fourd_perception.geometry.dynamic_label import dynamic_label
 from fourd_perception.geometry.poses import invert, transform
 from fourd_perception.synthetic.pinhole import camera_rays
-from fourd_perception.synthetic.recording import DYNAMIC, dynamic_label, SyntheticRecording
+from fourd_perception.synthetic.recording import SyntheticRecording
 import numpy as np
 
 WORLD, BASE = 'world', 'base_link'

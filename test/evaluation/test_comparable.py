@@ -1,7 +1,7 @@
 """Where outputs can be held against the truth."""
 
 from fourd_perception.evaluation.comparable import certain_labels, LeftOut, near_edges
-from fourd_perception.synthetic.recording import DYNAMIC, IGNORED, STATIC
+from fourd_perception.geometry.clips import DYNAMIC, IGNORED, STATIC
 import numpy as np
 
 

@@ -1,16 +1,10 @@
 """A recording's images, flow, masks and file."""
 
 import cv2
+from fourd_perception.geometry.clips import DYNAMIC, IGNORED, STATIC
+from fourd_perception.geometry.dynamic_label import dynamic_label
 from fourd_perception.geometry.poses import invert
-from fourd_perception.synthetic.recording import (
-    DYNAMIC,
-    dynamic_label,
-    IGNORED,
-    make_recording,
-    STATIC,
-    SyntheticRecording,
-    UnknownStamp,
-)
+from fourd_perception.synthetic.recording import make_recording, SyntheticRecording, UnknownStamp
 import numpy as np
 import pytest
 

@@ -2,17 +2,12 @@
 
 from dataclasses import fields, replace
 
+from fourd_perception.geometry.clips import DYNAMIC, IGNORED
+from fourd_perception.geometry.dynamic_label import dynamic_label
 from fourd_perception.geometry.pixel_map import PixelMap
 from fourd_perception.geometry.poses import invert
 from fourd_perception.model.prediction import GridTensors, Prediction
-from fourd_perception.synthetic.recording import (
-    DYNAMIC,
-    dynamic_label,
-    IGNORED,
-    make_recording,
-    SyntheticRecording,
-    UnknownStamp,
-)
+from fourd_perception.synthetic.recording import make_recording, SyntheticRecording, UnknownStamp
 from fourd_perception.synthetic.truth_predictor import TruthPredictor
 import numpy as np
 import pytest
@@ -55,7 +50,7 @@ def network_camera(recording, grid, view):
 
 def arrays(prediction):
     values = {f.name: getattr(prediction, f.name) for f in fields(Prediction)}
-    return {name: np.asarray(value) for name, value in values.items()}
+    return {name: np.asarray(value) for name, value in values.items() if value is not None}
 
 
 def scale_of(recording, grid, prediction):

@@ -19,7 +19,7 @@ def kernel(function: Callable[..., Any], compiled: bool) -> Callable[..., Any]:
 
     def run(*arguments: Any) -> Any:
         # Dimensions that happen to be equal at the first call are not one and the same.
-        with shapes.patch(use_duck_shape=False):
+        with shapes.patch(use_duck_shape=False):  # type: ignore[attr-defined]
             return fused(*arguments)
 
     return run

@@ -56,8 +56,8 @@ class Links:
     def still(clips: int, links: int) -> Links:
         """Links at the origin that never move."""
         shape = clips, links
-        sizes = {'place': (3,), 'tilt': (3,), 'spin': (3,), 'sway': (3,), 'rock': (3,)}
-        sizes['hinge_place'] = 2, 3
+        vectors = 'place', 'tilt', 'spin', 'sway', 'rock'
+        sizes: dict[str, tuple[int, ...]] = {'hinge_place': (2, 3)} | dict.fromkeys(vectors, (3,))
         sizes |= {f'hinge_{name}': (2,) for name in ('bend', 'swing', 'phase', 'rate')}
         values = {f.name: np.zeros((*shape, *sizes.get(f.name, ()))) for f in fields(Links)}
         values['start'] -= _FOREVER

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, TYPE_CHECKING, TypeVar
 
 from fourd_perception.synthetic.generator.bodies import ABSENT, Bodies
@@ -73,7 +73,7 @@ def some(values: Values, clips: slice | np.ndarray) -> Values:
     """The rows of some clips in all arrays of a value, and of values in it."""
 
     def part(value: Any) -> Any:
-        return some(value, clips) if is_dataclass(value) else value[clips]
+        return value[clips] if isinstance(value, np.ndarray) else some(value, clips)
 
     return replace(values, **{f.name: part(getattr(values, f.name)) for f in fields(values)})
 
@@ -90,7 +90,7 @@ def _joined(parts: Sequence[Values]) -> Values:
 
     def column(name: str) -> Any:
         values = [getattr(p, name) for p in parts]
-        return _joined(values) if is_dataclass(values[0]) else np.concatenate(values)
+        return np.concatenate(values) if isinstance(values[0], np.ndarray) else _joined(values)
 
     return replace(parts[0], **{f.name: column(f.name) for f in fields(parts[0])})
 

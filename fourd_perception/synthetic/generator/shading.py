@@ -93,8 +93,8 @@ def _colours(
     light = lights[beam][..., None].unbind(1)
     length, directions, origin = length[beam], directions[beam], origin[beam]
     length = length.clamp(max=MISS)
-    view = list(directions.unbind(1))
-    point = [o + d * length for o, d in zip(origin[..., None].unbind(1), view)]
+    along = directions.unbind(1)
+    point = [o + d * length for o, d in zip(origin[..., None].unbind(1), along)]
     unit = [
         m[i] * point[0] + m[i + 1] * point[1] + m[i + 2] * point[2] + m[i + 3] for i in (0, 4, 8)
     ]
@@ -102,16 +102,17 @@ def _colours(
     normal = _direction(
         [m[i] * normal[0] + m[4 + i] * normal[1] + m[8 + i] * normal[2] for i in range(3)]
     )
-    view = _direction(view)
+    view = _direction(along)
     facing = -_dot(normal, view)
-    side = facing.sign()
-    normal = [n * side for n in normal]
-    print_size = light[12] * length / facing.abs().clamp(min=0.05).sqrt()
+    # A surface shows the side that faces the camera.
+    normal = [n * facing.sign() for n in normal]
+    distance = length * _dot(along, along).sqrt()
+    print_size = light[12] * distance / facing.abs().clamp(min=0.05).sqrt()
     albedo = _albedo(look[4:], u, v, shift, print_size, texels)
-    beam = _direction([place - p for place, p in zip(light[:3], point)])
-    lambert = _dot(normal, beam).clamp(min=0) * lit
+    to_lamp = _direction([place - p for place, p in zip(light[:3], point)])
+    lambert = _dot(normal, to_lamp).clamp(min=0) * lit
     fill = 0.75 + 0.25 * _dot(normal, light[3:6])
-    half_way = _direction([b - w for b, w in zip(beam, view)])
+    half_way = _direction([b - w for b, w in zip(to_lamp, view)])
     shine = look[12] * (_dot(normal, half_way).clamp(min=1e-3).log() * look[13]).exp() * lit
     return torch.stack(
         [

@@ -72,13 +72,16 @@ def truth(
     depth = torch.where(pixels.body == bodies, nan, pixels.points[:, 2])
     numbers = torch.cat([instances, instances.new_zeros(b, 1)], dim=1)
     clip = pixels.frame // (v * t)
-    found = [_motion(frames, pixels, step, size) for step in (1, -1)]
+    forward, hidden_forward = _motion(frames, pixels, 1, size)
+    backward, hidden_backward = _motion(frames, pixels, -1, size)
     known = Truth(
-        images(depth),
-        *(images(flow) for flow, _ in found),
-        *(images(hidden) for _, hidden in found),
-        images(dynamic_label(_own_motion(frames, pixels))),
-        images(numbers[clip[:, None], pixels.body].to(torch.int16)),
+        depth=images(depth),
+        flow_forward=images(forward),
+        flow_backward=images(backward),
+        occluded_forward=images(hidden_forward),
+        occluded_backward=images(hidden_backward),
+        dynamic=images(dynamic_label(_own_motion(frames, pixels))),
+        instances=images(numbers[clip[:, None], pixels.body].to(torch.int16)),
     )
     return known, images(pixels.body)
 
@@ -170,7 +173,7 @@ def _apart(
 def _projected(
     m: Sequence[torch.Tensor], points: Sequence[torch.Tensor], lens: Sequence[torch.Tensor]
 ) -> tuple[torch.Tensor, ...]:
-    """Rays x/z, y/z, depth z and pixels u, v of points under maps; NaN unless before the camera."""
+    """Rays x/z, y/z, depth z and pixels u, v of points under maps; NaN behind the camera."""
     x, y, z = points
     there = [m[i] * x + m[i + 1] * y + m[i + 2] * z + m[i + 3] for i in (0, 4, 8)]
     depth = torch.where(there[2] > _NEAREST, there[2], float('nan'))
