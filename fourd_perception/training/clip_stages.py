@@ -14,11 +14,18 @@ class ClipStage:
     until:  progress at which it ends, 0..1
     size:   (height, width) of landscape images, multiples of 16
     movers: whether things move in generated scenes
+    motion: share of the steps that estimate flow and learn from it and from masks; it costs as
+            much as all else
     """
 
     until: float = 1.0
     size: tuple[int, int] = (96, 128)
     movers: bool = True
+    motion: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.motion <= 1:
+            raise ValueError(f'motion is {self.motion}; give a share from 0 to 1')
 
 
 class Stage(Protocol):

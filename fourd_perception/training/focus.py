@@ -28,6 +28,11 @@ class Focus:
         older, newer = ([self.cells[pair[i]] for pair in self.pairs] for i in (0, 1))
         return older, newer
 
+    @property
+    def paired(self) -> list[int]:
+        """Cells of some pair, as positions in `cells`."""
+        return sorted({i for pair in self.pairs for i in pair})
+
 
 def draw_focus(layout: CellLayout, cells: int, choices: np.random.Generator) -> Focus:
     """Two pairs wherever there are two, most often in a row; then other cells up to `cells`."""

@@ -20,7 +20,7 @@ from fourd_perception.training.small_pass import small_pass
 from fourd_perception.training.small_terms import small_terms
 from fourd_perception.training.sub_grids import cut_out, draw_sub_grid, GridSettings
 from fourd_perception.training.task import StepContext
-from fourd_perception.training.told import draw_told, identifiers, Told
+from fourd_perception.training.told import draw_told, identifiers
 import numpy as np
 import torch
 from torch import nn
@@ -50,8 +50,6 @@ class SmallSettings:
     stages:  one after the other, by the progress of the training
     grids:   which sub-grids of the clips are read
     decoded: cells of a grid whose depth is asked for in a step, where it has as many
-    motion:  share of the steps that estimate flow and learn from it and from masks; it costs as
-             much as all else
     """
 
     network: SmallConfig = SMALL_PRESETS['fourd-small']
@@ -59,7 +57,6 @@ class SmallSettings:
     stages: tuple[ClipStage, ...] = (ClipStage(),)
     grids: GridSettings = field(default_factory=GridSettings)
     decoded: int = 4
-    motion: float = 1.0
     weights: SmallWeights = field(default_factory=SmallWeights)
 
     def __post_init__(self) -> None:
@@ -68,8 +65,6 @@ class SmallSettings:
             raise ValueError(
                 f'{self.decoded} decoded cells leave no depth to learn; give 1 or more'
             )
-        if not 0 <= self.motion <= 1:
-            raise ValueError(f'motion is {self.motion}; give a share from 0 to 1')
 
     def build(self, device: torch.device) -> SmallTask:
         """A drawn network and its clips."""
@@ -94,25 +89,22 @@ class SmallTask:
         with torch.no_grad(), torch.autocast(context.device.type, enabled=False):
             clips = cut_out(self._draw(context.seeds, request, context.device), grid)
         told = draw_told(context.seeds, grid.views, self.network.config.cameras)
-        weights = asdict(self.settings.weights)
 
         def terms_of(
             part: Clips, members: torch.Tensor, layout: CellLayout
         ) -> Mapping[str, torch.Tensor]:
-            return self._terms(part, layout, told[members.cpu()], grid.band, context.step)
+            drawn = choices('focus', context.step)
+            motion = bool(drawn.random() < stage.motion)
+            focus = draw_focus(layout, self.settings.decoded, drawn)
+            part_told, cells = told[members.cpu()], cells_of(part, layout)
+            hints = identifiers(part_told, part, layout)
+            answer = small_pass(
+                self.network, cells.images, layout, grid.band, hints, focus, motion
+            )
+            true_pose = part_told.true_pose.to(context.device)
+            return small_terms(self.network, answer, cells, true_pose)
 
-        return weighted_terms(clips, weights, terms_of)
-
-    def _terms(
-        self, clips: Clips, layout: CellLayout, told: Told, band: int | None, step: int
-    ) -> Mapping[str, torch.Tensor]:
-        """Of clips of one layout."""
-        cells, drawn = cells_of(clips, layout), choices('focus', step)
-        motion = bool(drawn.random() < self.settings.motion)
-        focus = draw_focus(layout, self.settings.decoded, drawn)
-        hints = identifiers(told, clips, layout)
-        answer = small_pass(self.network, cells.images, layout, band, hints, focus, motion)
-        return small_terms(self.network, answer, cells, told.true_pose.to(clips.images.device))
+        return weighted_terms(clips, asdict(self.settings.weights), terms_of)
 
     def shared_parameters(self) -> Sequence[nn.Parameter]:
         """Of the encoder's blocks, which all terms but those of the flow reach."""

@@ -11,9 +11,9 @@ from fourd_perception.training.consistency_loss import consistency_loss
 from fourd_perception.training.depth_loss import gradient_loss, laplace_loss, sigma_of
 from fourd_perception.training.focus_flow import flow_terms
 from fourd_perception.training.mask_loss import mask_loss
+from fourd_perception.training.motion_evidence import mask_logits, MotionEvidence, poses_shown
 from fourd_perception.training.pose_loss import field_of_view_loss, pose_loss, relative_poses
 from fourd_perception.training.scale import log_factor, log_unit
-from fourd_perception.training.small_masks import mask_logits, paired_cells
 from fourd_perception.training.small_pass import SmallPass
 import torch
 
@@ -32,10 +32,18 @@ def small_terms(
     nothing = unit.new_zeros(len(unit))
     if answer.flows is None:
         return terms | {'mask': nothing}
-    cells = [answer.focus.cells[i] for i in paired_cells(answer)]
-    poses = _poses_for_masks(answer, truth, unit - factor, true_pose)
-    logits = mask_logits(network.mask_head, answer, poses)
-    return terms | {'mask': mask_loss(logits, truth.dynamic[:, cells])}
+    chosen = list(answer.focus.cells)
+    true = truth.world_from_camera[:, chosen]
+    evidence = MotionEvidence(
+        answer.focus,
+        answer.decoded.features,
+        answer.decoded.log_depth,
+        answer.intrinsics[:, chosen],
+        poses_shown(answer.poses[:, chosen], true, unit - factor, true_pose),
+        answer.flows,
+    )
+    dynamic = truth.dynamic[:, chosen][:, answer.focus.paired]
+    return terms | {'mask': mask_loss(mask_logits(network.mask_head, evidence), dynamic)}
 
 
 def _geometry(
@@ -91,16 +99,3 @@ def _consistency(answer: SmallPass, truth: Cells) -> torch.Tensor:
         relative_poses(answer.poses[:, others], answer.poses[:, cells]),
         seen & (truth.dynamic[:, cells] == STATIC),
     )
-
-
-def _poses_for_masks(
-    answer: SmallPass, truth: Cells, log_length: torch.Tensor, true_pose: torch.Tensor
-) -> torch.Tensor:
-    """The network's own poses, or true ones where asked and known, in the network's scale.
-
-    log_length: [n], logarithm of the true length of the network's unit
-    """
-    true = truth.world_from_camera.clone()
-    true[..., :3, 3] = true[..., :3, 3] / log_length.exp()[:, None, None]
-    known = true.isfinite().flatten(1).all(1)
-    return torch.where((true_pose & known)[:, None, None, None], true, answer.poses.detach())

@@ -70,6 +70,13 @@ def test_a_still_plane_leaves_nothing_but_the_image_border() -> None:
     assert not found[:, 5:].any()
 
 
+def test_autocast_takes_no_digit_from_the_evidence() -> None:
+    depth, intrinsics, other = still_plane()
+    with torch.autocast('cpu', torch.bfloat16):
+        found = residual_motion(depth, intrinsics, other)
+    assert torch.equal(found, residual_motion(depth, intrinsics, other))
+
+
 def test_own_motion_is_what_remains() -> None:
     depth, intrinsics, other = still_plane()
     moved = other.flow.clone()

@@ -102,6 +102,18 @@ def test_the_truth_in_any_scale_is_the_best_answer(scale):
     assert terms['scale'].tolist() == pytest.approx(expected.tolist(), abs=1e-4)
 
 
+def test_autocast_takes_no_digit_from_truth_and_losses():
+    clips, net = plane_clips(), network()
+    ((layout, _),) = layouts(clips)
+    answer, cells, own = true_answer(net, clips, 0.5), cells_of(clips, layout), torch.zeros(2)
+    exact = small_terms(net, answer, cells, own.bool())
+    with torch.autocast('cpu', torch.bfloat16):
+        found = small_terms(net, answer, cells, own.bool())
+    assert all(torch.equal(found[name], exact[name]) for name in TERMS - {'mask'})
+    # Of the mask only the head itself runs in bfloat16.
+    assert torch.allclose(found['mask'], exact['mask'], atol=0.02)
+
+
 def test_scale_and_world_of_the_truth_do_not_matter():
     clips, net = with_mover(plane_clips()), network()
     told = told_of(clips)

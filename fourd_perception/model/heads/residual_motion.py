@@ -45,6 +45,14 @@ def residual_motion(
     as well; occlusion; 1 where nothing is known. No gradient flows: a mask must not bend depth,
     pose or flow.
     """
+    # In bfloat16 pixels would be off by half of one.
+    with torch.autocast(depth.device.type, enabled=False):
+        return _residual_motion(depth, intrinsics, other)
+
+
+def _residual_motion(
+    depth: torch.Tensor, intrinsics: torch.Tensor, other: OtherFrame
+) -> torch.Tensor:
     height, width = depth.shape[1:]
     v, u = torch.meshgrid(
         torch.arange(height, device=depth.device, dtype=torch.float32),
