@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+import warnings
 
 from fourd_perception.datasets.dataset import ClipSpec
-from fourd_perception.datasets.mixture import open_mixture, Share
+from fourd_perception.datasets.mixture import Mixture, open_mixture, Share
 from fourd_perception.geometry.clips import Clips, joined
 from fourd_perception.synthetic.scenes import generate, SceneSpec
 from fourd_perception.training.seeded import choices
@@ -79,12 +80,7 @@ DrawClips = Callable[[Sequence[int], ClipRequest, torch.device], Clips]
 
 def clip_source(settings: SourceSettings) -> DrawClips:
     """Open the data sets; AbsentDataSet names one that is not there."""
-    mixture, weight = None, 0.0
-    if settings.data_sets:
-        shares = [Share(s.name, s.root, s.weight, s.strides) for s in settings.data_sets]
-        mixture = open_mixture(shares, settings.skip_absent)
-        there = {data_set.name for data_set in mixture.sets}
-        weight = sum(share.weight for share in shares if share.name in there)
+    mixture, weight = _mixture(settings)
     share = settings.generated / (settings.generated + weight)
 
     def draw(seeds: Sequence[int], request: ClipRequest, device: torch.device) -> Clips:
@@ -109,3 +105,17 @@ def clip_source(settings: SourceSettings) -> DrawClips:
         return together[torch.tensor([order.index(seed) for seed in seeds], device=device)]
 
     return draw
+
+
+def _mixture(settings: SourceSettings) -> tuple[Mixture | None, float]:
+    """The data sets that are there, and their weight beside generated scenes."""
+    shares = [Share(s.name, s.root, s.weight, s.strides) for s in settings.data_sets]
+    none_there = not any(share.root.is_dir() for share in shares)
+    if shares and none_there and settings.skip_absent and settings.generated > 0:
+        names = ', '.join(share.name for share in shares)
+        warnings.warn(f'skipped: {names} are absent; generated scenes alone', stacklevel=3)
+    elif shares:
+        mixture = open_mixture(shares, settings.skip_absent)
+        there = {data_set.name for data_set in mixture.sets}
+        return mixture, sum(share.weight for share in shares if share.name in there)
+    return None, 0.0

@@ -15,13 +15,15 @@ from fourd_perception.model.prediction import Predictor
 from fourd_perception.model.small.network import FourdSmall
 from fourd_perception.model.small.predictor import SmallPredictor
 from fourd_perception.synthetic.scenes import generate, SceneSpec
+from fourd_perception.synthetic.validation import frozen_settings, validation_clips
 from fourd_perception.training.clip_crop import covering, cropped
 from fourd_perception.viz.answer_sheet import answer_sheet
 import numpy as np
 from torch import nn
 
-# Views by setting; see `synthetic.scenes`.
-SETTINGS = {'hand_held': 1, 'rig': 4, 'still': 1, 'street': 2}
+# Of the frozen set; what is kept out of training is left to the evaluation.
+SETTINGS = ('hand_held', 'rig', 'still', 'street')
+# Of the scenes of a training that has a few only.
 INSTANTS = 4
 
 
@@ -60,20 +62,24 @@ class ClipValidation:
         return {'clips': answer_sheet(rows, 'Validation clips')}
 
     def _clips(self, budget: int) -> list[Clips]:
-        """As many of each setting, the same in every call; groups of one shape."""
+        """As many of each setting, evenly spaced, the same in every call; each of one shape."""
         if budget not in self._kept:
-            each: Sequence[int] = range(-(-budget // len(SETTINGS)))
-            wanted = [(each, setting, views) for setting, views in SETTINGS.items()]
+            size = covering(self._size)
             if self._scenes:
-                wanted = [(self._scenes[:budget], self._setting, 1)]
-            self._kept[budget] = [
-                cropped(
-                    generate(seeds, SceneSpec(covering(self._size), views, INSTANTS, setting)),
-                    self._size,
-                )
-                for seeds, setting, views in wanted
-            ]
+                spec = SceneSpec(size, 1, INSTANTS, self._setting)
+                drawn = [generate(self._scenes[:budget], spec)]
+            else:
+                each = -(-budget // len(SETTINGS))
+                drawn = [validation_clips(name, _spaced(name, each), size) for name in SETTINGS]
+            self._kept[budget] = [cropped(clips, self._size) for clips in drawn]
         return self._kept[budget]
+
+
+def _spaced(setting: str, count: int) -> list[int]:
+    """Numbers of clips of a setting of the frozen set, evenly spaced."""
+    clips = frozen_settings()[setting].clips
+    count = min(count, clips)
+    return [i * clips // count for i in range(count)]
 
 
 def _predictor_of(network: nn.Module) -> Predictor:

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from fourd_perception.model.heads.flow import FlowEstimate, FlowModule
-from fourd_perception.training.cells import Cells
 from fourd_perception.training.flow_loss import flow_loss
 from fourd_perception.training.focus import Focus
 import torch
 
 Flows = tuple[FlowEstimate, FlowEstimate]
+
+
+class FlowTruth(Protocol):
+    """True flow at the cells of a layout, [n, S, ...] as in `Clips`."""
+
+    @property
+    def flow_forward(self) -> torch.Tensor: ...
+    @property
+    def flow_backward(self) -> torch.Tensor: ...
+    @property
+    def occluded_forward(self) -> torch.Tensor: ...
+    @property
+    def occluded_backward(self) -> torch.Tensor: ...
 
 
 def focus_flows(module: FlowModule | None, images: torch.Tensor, focus: Focus) -> Flows | None:
@@ -22,10 +36,10 @@ def focus_flows(module: FlowModule | None, images: torch.Tensor, focus: Focus) -
     return module(images[:, older].flatten(0, 1), images[:, newer].flatten(0, 1))
 
 
-def flow_terms(flows: Flows | None, truth: Cells, focus: Focus) -> dict[str, torch.Tensor]:
+def flow_terms(flows: Flows | None, truth: FlowTruth, focus: Focus) -> dict[str, torch.Tensor]:
     """Losses [n] of flow and log-scale over the pairs of which flow is known, both ways."""
     if flows is None:
-        nothing = truth.depth.new_zeros(len(truth.depth))
+        nothing = truth.flow_forward.new_zeros(len(truth.flow_forward))
         return {'flow': nothing, 'flow_scale': nothing}
     older, newer = focus.sides
     losses = [

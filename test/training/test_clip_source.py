@@ -1,0 +1,90 @@
+"""Clips from generated scenes, few or many, and from data sets by weight."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+from fourd_perception.datasets.catalogue import AbsentDataSet
+from fourd_perception.synthetic.scenes import generate, SceneSpec
+from fourd_perception.training.clip_source import (
+    clip_source,
+    ClipRequest,
+    DataSetShare,
+    SourceSettings,
+)
+import numpy as np
+import pytest
+import torch
+
+CPU = torch.device('cpu')
+REQUEST = ClipRequest((16, 32), views=1, instants=2)
+SPEC = SceneSpec((16, 32), 1, 2)
+SEEDS = tuple(range(2**31, 2**31 + 8))
+
+
+def davis(root: Path) -> DataSetShare:
+    """A video of grey images in the layout of DAVIS."""
+    for kind, suffix in (('JPEGImages', 'jpg'), ('Annotations', 'png')):
+        folder = root / kind / '480p' / 'grey'
+        folder.mkdir(parents=True)
+        for i in range(3):
+            value = 128 if suffix == 'jpg' else 0
+            cv2.imwrite(str(folder / f'{i:05}.{suffix}'), np.full((24, 48), value, np.uint8))
+    (root / 'ImageSets' / '2017').mkdir(parents=True)
+    (root / 'ImageSets' / '2017' / 'train.txt').write_text('grey\n')
+    return DataSetShare('davis', root, 1.0)
+
+
+def is_grey(clips: torch.Tensor) -> list[bool]:
+    return [bool((abs(clip.int() - 128) < 4).all()) for clip in clips]
+
+
+def test_generated_scenes_are_those_of_the_seeds():
+    drawn = clip_source(SourceSettings())(SEEDS[:2], REQUEST, CPU)
+    assert torch.equal(drawn.images, generate(SEEDS[:2], SPEC).images)
+
+
+def test_a_few_scenes_are_seen_again_and_again():
+    drawn = clip_source(SourceSettings(scenes=(5, 9)))(SEEDS[:4], REQUEST, CPU)
+    few = generate([5, 9], SPEC)
+    assert torch.equal(drawn.images, few.images[[0, 1, 0, 1]])
+
+
+def test_what_a_seed_gives_does_not_depend_on_the_seeds_beside_it(tmp_path):
+    source = clip_source(SourceSettings(data_sets=(davis(tmp_path / 'davis'),)))
+    together = source(SEEDS, REQUEST, CPU)
+    assert len(together) == 8 and set(is_grey(together.images)) == {True, False}
+    for i, seed in enumerate(SEEDS):
+        assert torch.equal(source([seed], REQUEST, CPU).images[0], together.images[i])
+
+
+def test_weights_decide_how_often_each_comes(tmp_path):
+    share = davis(tmp_path / 'davis')
+    sets = SourceSettings(generated=1.0, data_sets=(replace(share, weight=7.0),))
+    often = is_grey(clip_source(sets)(tuple(range(2**31, 2**31 + 64)), REQUEST, CPU).images)
+    assert 0.7 < np.mean(often) < 1
+    alone = clip_source(SourceSettings(generated=0.0, data_sets=(share,)))
+    assert all(is_grey(alone(SEEDS, REQUEST, CPU).images))
+
+
+def test_an_absent_set_is_named_and_skipped_only_when_asked(tmp_path):
+    absent = DataSetShare('kubric', tmp_path / 'nowhere')
+    with pytest.raises(AbsentDataSet, match='kubric'):
+        clip_source(SourceSettings(data_sets=(absent,)))
+    with pytest.warns(UserWarning, match='kubric'):
+        source = clip_source(SourceSettings(data_sets=(absent,), skip_absent=True))
+    assert torch.equal(source(SEEDS[:1], REQUEST, CPU).images, generate(SEEDS[:1], SPEC).images)
+    both = SourceSettings(data_sets=(absent, davis(tmp_path / 'davis')), skip_absent=True)
+    with pytest.warns(UserWarning, match='kubric'):
+        assert any(is_grey(clip_source(both)(SEEDS, REQUEST, CPU).images))
+
+
+def test_sources_without_any_clip_are_refused(tmp_path):
+    with pytest.raises(ValueError, match='weight 0'):
+        SourceSettings(generated=0.0)
+    with pytest.raises(ValueError, match='unknown'):
+        SourceSettings(setting='cellar')
+    with pytest.raises(ValueError, match='few scenes'):
+        SourceSettings(scenes=(1,), data_sets=(DataSetShare('davis', tmp_path),))
