@@ -137,11 +137,15 @@ def _table(windows: Sequence[_Window], instants: int, background: np.ndarray) ->
         Row('depths of two views within 10 %', {NETWORK: 100 * share}, unit='%'),
         Row('background that two views share', {NETWORK: 100 * overlap}, unit='%'),
     ]
-    notes = (
+    title = 'four_cameras_balance: nothing moves but people'
+    return Table(title, rows, [_note(instants, background)])
+
+
+def _note(instants: int, background: np.ndarray) -> str:
+    return (
         f'{instants} instants in windows of {WINDOW}; jitter is the root mean square over cameras '
         f'and neighbouring instants. Background, {background.mean():.0%} of the pixels: standard '
         f'deviation over time up to {NOISE:g} grey levels, {MARGIN} px away from all others. '
         'Depths of the newest instant of each window are brought into the other view by the known '
-        'poses, at the scale at which most of them agree.',
+        'poses, at the scale at which most of them agree.'
     )
-    return Table('four_cameras_balance: nothing moves but people', rows, notes)

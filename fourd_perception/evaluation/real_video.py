@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from fourd_perception.evaluation.baselines.clip_answers import DIS, ZERO_FLOW
 from fourd_perception.evaluation.baselines.dis_flow import dis_flow
@@ -28,43 +29,53 @@ def score_video(predictor: Predictor, video: Pictures, progress: Callable[[float
     total = sum(count - stride for stride in STRIDES)
     done, rows = 0, []
     for stride in STRIDES:
-        errors: dict[str, float] = {NETWORK: 0.0, DIS: 0.0, ZERO_FLOW: 0.0}
-        found: dict[str, float] = {NETWORK: 0.0, DIS: 0.0}
-        compared = 0
+        pairs = []
         for first in range(count - stride):
-            pair = video.images[0, first], video.images[0, first + stride]
-            flows = {
-                NETWORK: _network_flow(predictor, video, first, stride),
-                DIS: (dis_flow(*pair), dis_flow(*pair[::-1])),
-            }
-            same = np.ones(pair[0].shape[:2], bool)
-            for method, both in flows.items():
-                agrees = consistent(*both)
-                found[method] += float(agrees.mean()) / (count - stride)
-                same &= agrees
-            flows[ZERO_FLOW] = (np.zeros_like(flows[DIS][0]),) * 2
-            for method, (forward, _) in flows.items():
-                errors[method] += float(photometric_error(*pair, forward)[same].sum())
-            compared += int(same.sum())
+            pairs.append(_pair(predictor, video, first, stride))
             done += 1
             progress(done / total)
-        means = {m: e / compared if compared else np.nan for m, e in errors.items()}
-        rows += [
-            Row(
-                f'photometric error, stride {stride}',
-                means,
-                NETWORK,
-                BARS,
-                'grey levels',
-                f'{compared:,} px',
-            ),
-            Row(
-                f'pixels consistent, stride {stride}',
-                {m: 100 * s for m, s in found.items()},
-                unit='%',
-            ),
-        ]
+        rows += _rows(stride, pairs)
     return Table('bedroom_video: flow', rows)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """By method: summed error at the pixels that count, and share of consistent pixels."""
+
+    errors: dict[str, float]
+    found: dict[str, float]
+    compared: int
+
+
+def _pair(predictor: Predictor, video: Pictures, first: int, stride: int) -> _Pair:
+    images = video.images[0, first], video.images[0, first + stride]
+    flows = {
+        NETWORK: _network_flow(predictor, video, first, stride),
+        DIS: (dis_flow(*images), dis_flow(*images[::-1])),
+    }
+    agrees = {method: consistent(*both) for method, both in flows.items()}
+    same = np.logical_and.reduce(list(agrees.values()))
+    forward = {method: both[0] for method, both in flows.items()}
+    forward[ZERO_FLOW] = np.zeros_like(forward[DIS])
+    return _Pair(
+        {m: float(photometric_error(*images, flow)[same].sum()) for m, flow in forward.items()},
+        {method: float(some.mean()) for method, some in agrees.items()},
+        int(same.sum()),
+    )
+
+
+def _rows(stride: int, pairs: Sequence[_Pair]) -> list[Row]:
+    compared = sum(pair.compared for pair in pairs)
+    means = {
+        method: sum(pair.errors[method] for pair in pairs) / compared if compared else np.nan
+        for method in pairs[0].errors
+    }
+    shares = {m: 100 * float(np.mean([p.found[m] for p in pairs])) for m in pairs[0].found}
+    name, told = f'photometric error, stride {stride}', f'{compared:,} px'
+    return [
+        Row(name, means, NETWORK, BARS, 'grey levels', told),
+        Row(f'pixels consistent, stride {stride}', shares, unit='%'),
+    ]
 
 
 def _network_flow(
