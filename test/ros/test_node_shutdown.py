@@ -41,7 +41,7 @@ def stop_while_inferring(bench, cameras, params, number):
         segments = held_by(node.pid)
         assert segments, 'the shared-memory profile is not in use'
         assert seconds_to_leave(node, number) < LIMIT
-        # A port's number is free again and may be the other lane's by now: held files are not left.
+        # Ports are numbered anew when free: what another process holds by now was not left behind.
         wait_until(
             lambda: not {each for each in segments if each.exists()} - held_by_anyone(),
             'the end of its shared-memory files',
