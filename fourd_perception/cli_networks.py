@@ -51,6 +51,12 @@ from fp32; on a GPU also what 790 TFLOP/s would take. On a CPU, times are of the
 
   fourd-perception bench model --preset vggt-1b --views 1 --times 2 --size 196x140
 """
+BENCH_POSE = """\
+Monte Carlo of the motion between two instants, solved from depth and flow (224x168) that are off,
+where some things move: medians and, in brackets, what nine of ten pairs keep. Errors in degrees;
+length is found over true; normalised is the squared error over the covariance, 1 in the mean
+where that tells the truth.
+"""
 
 
 def add_network_verbs(verbs: Any) -> None:
@@ -96,6 +102,15 @@ def bench_model(args: argparse.Namespace) -> int:
         args.preset, args.views, args.times, *size, args.device, args.dtype, args.repeats
     )
     for line in network_bench.bench_model(settings):
+        print(line, flush=True)
+    return DONE
+
+
+def bench_pose(args: argparse.Namespace) -> int:
+    """Measure how well motions are solved."""
+    from fourd_perception.evaluation import pose_bench
+
+    for line in pose_bench.bench_pose(args.pairs, args.seed):
         print(line, flush=True)
     return DONE
 
@@ -172,6 +187,10 @@ def _add_bench(verbs: Any) -> None:
     add('--repeats', type=count, default=3, metavar='N', help='runs of a stage, the median counts')
     model.set_defaults(run=bench_model)
     add_cue_bench(kinds)
+    pose = verb(kinds, 'pose', 'motions solved from depth and flow', BENCH_POSE)
+    pose.add_argument('--pairs', type=count, default=200, metavar='N', help='of each kind (200)')
+    pose.add_argument('--seed', type=int, default=0, metavar='N', help='other scenes (0)')
+    pose.set_defaults(run=bench_pose)
 
 
 def _add_weights(verbs: Any) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fourd_perception.engine.window_prediction import WindowPrediction
+from fourd_perception.engine.window_prediction import focal_factors, WindowPrediction
+from fourd_perception.geometry.pose_from_flow import solve_motion
+from fourd_perception.geometry.poses import invert
 from fourd_perception.geometry.sightings import Sightings, thin_sightings
 from fourd_perception.model.heads.flow import occluded
 from fourd_perception.model.prediction import GridTensors, Prediction
@@ -25,6 +27,26 @@ def with_sightings(
     if sightings is None:
         return replace(window, unsolved='these weights give no flow')
     return replace(window, sightings=sightings)
+
+
+def solved_motions(tensors: GridTensors, prediction: Prediction) -> np.ndarray:
+    """older_from_newer float64 [V, T - 1, 4, 4] of neighbouring instants, each camera by itself.
+
+    In gauge units. The predicted motion where it cannot be solved, NaN where a cell is missing.
+    Needs maps in all columns; no window, no rig, no chain: what a clip is scored by.
+    """
+    poses = prediction.world_from_camera
+    motions = invert(poses[:, :-1]) @ poses[:, 1:]
+    factor = focal_factors(tensors.intrinsics, prediction.intrinsics)
+    for older in range(motions.shape[1]):
+        sightings = sight_pair(tensors, prediction, factor, older)
+        seen = np.flatnonzero(np.isfinite(motions[:, older]).all(axis=(1, 2)))
+        if sightings is None or not len(seen):
+            continue
+        start = torch.from_numpy(motions[:, older]).to(sightings[0].depth.device)
+        found = solve_motion(sightings[0], start, sightings[1]).older_from_newer
+        motions[seen, older] = found.cpu().numpy()[seen]
+    return motions
 
 
 def sight_pair(

@@ -58,12 +58,12 @@ class MotionSettings:
     least_inliers, greatest_condition: beyond them the start counts instead
     """
 
-    iterations: int = 12
+    iterations: int = 15
     warm_up: int = 2
     depth_error: float = 0.2
     depth_patches: int = 64
     least_noise: float = 0.02
-    softness: float = 1.5
+    softness: float = 1.2
     blocks: tuple[int, int] = (6, 8)
     least_inliers: int = 200
     greatest_condition: float = 300.0

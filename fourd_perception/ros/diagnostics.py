@@ -213,7 +213,7 @@ def _scale(pipeline: Pipeline) -> Status:
 
 
 def _pose(pipeline: Pipeline) -> Status:
-    """Where the newest motion comes from; one that is not solved, though asked for, is no fault."""
+    """Where the newest motion comes from; what cannot be solved is no fault."""
     report = None if pipeline.inference is None else pipeline.inference.report
     if report is None or report.pose_source is None:
         return Status('pose', OK, 'not known yet')

@@ -1,18 +1,15 @@
 """The engine from slices to updates, with the exact geometry of a recording in random gauges."""
 
-from collections import Counter
 from dataclasses import replace
 from itertools import cycle
 
+from driving import ALL, check_poses, Drive, POSES, without_rig
 from fourd_perception.engine.clouds import camera_cloud, fused_clouds
-from fourd_perception.engine.engine import Engine, UnusableSlice
+from fourd_perception.engine.engine import UnusableSlice
 from fourd_perception.engine.network_size import lay_out
 from fourd_perception.engine.scene_update import Label, Output
-from fourd_perception.engine.settings import EngineSettings
 from fourd_perception.geometry.cameras import Rig
-from fourd_perception.geometry.poses import invert, rotation_angle
 from fourd_perception.geometry.projection import transform_points
-from fourd_perception.grid.frame import Frame, TimeSlice
 from fourd_perception.model.prediction import PredictorInfo
 from fourd_perception.synthetic.recording import make_recording
 from fourd_perception.synthetic.truth_predictor import TruthPredictor
@@ -20,61 +17,10 @@ import numpy as np
 import pytest
 import torch
 
-ALL = frozenset(Output)
-POSES = frozenset({Output.POSE})
-SMALL = 8 * 6 * 14 * 14  # pixels; enough where only poses and scale are looked at
-
 
 @pytest.fixture(scope='module')
 def recording():
     return make_recording('room', cameras=4, seconds=1.0, rate=10.0)
-
-
-class Drive:
-    """Hands the slices of a recording to an engine, grey images unless asked otherwise."""
-
-    def __init__(self, recording, predictor=None, images=None, **settings):
-        self.recording = recording
-        self.cameras = tuple(recording.cameras)
-        self.rig = Rig(recording.cameras)
-        self.decoded = Counter()
-        self.images = images or self.grey
-        settings = {'pixel_budget': SMALL} | settings
-        predictor = predictor or TruthPredictor(recording)
-        self.engine = Engine(predictor, EngineSettings(**settings), self.decode)
-
-    def grey(self, frame):
-        camera = self.recording.cameras[frame.camera]
-        return np.full((camera.height, camera.width, 3), 128, np.uint8)
-
-    def decode(self, frame):
-        self.decoded[frame.camera, frame.stamp] += 1
-        return self.images(frame)
-
-    def slice(self, k, missing=()):
-        frames = tuple(
-            None if name in missing else Frame(name, self.recording.stamps(name)[k], None)
-            for name in self.cameras
-        )
-        return TimeSlice(self.cameras, frames, next(f.camera for f in frames if f))
-
-    def step(self, k, wanted=ALL, missing=(), rig=None):
-        return self.engine.step(self.slice(k, missing), rig or self.rig, wanted)
-
-    def run(self, steps, wanted=ALL, **options):
-        return [self.step(k, wanted, **options) for k in steps]
-
-
-def check_poses(update, recording, start):
-    """Poses within 1 mm and 0.01 degrees; the world is the base at the first slice."""
-    pairs = [(update.world_from_base, recording.world_from_base(update.slice.stamp))]
-    for name, camera in update.cameras.items():
-        truth = recording.world_from_camera(name, camera.frame.stamp)
-        pairs.append((camera.world_from_camera, truth))
-    for found, truth in pairs:
-        off = invert(truth) @ recording.world_from_base(start) @ found
-        assert np.linalg.norm(off[:3, 3]) < 1e-3
-        assert np.degrees(rotation_angle(off[:3, :3])) < 0.01
 
 
 def near_edges(depth, radius=2):
@@ -331,10 +277,6 @@ def test_an_image_that_contradicts_its_camera_info_is_refused_with_both_sizes(re
         drive.step(0)
     assert len(unusable.value.faults) == 4
     assert '64x48 pixels, its CameraInfo is for 320x240' in str(unusable.value)
-
-
-def without_rig(recording):
-    return Rig({n: replace(c, base_from_camera=None) for n, c in recording.cameras.items()})
 
 
 METRIC = ('depth', 'confidence', 'colour', 'world_from_camera')
