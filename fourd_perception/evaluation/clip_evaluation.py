@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from fourd_perception.engine.flow_sightings import solved_motions
 from fourd_perception.evaluation.clip_grids import answer_of, clip_grid
 from fourd_perception.evaluation.clip_scores import (
     Answer,
@@ -12,8 +13,8 @@ from fourd_perception.evaluation.clip_scores import (
     Score,
     score_answer,
 )
-from fourd_perception.evaluation.solved_pairs import solved_pairs
 from fourd_perception.geometry.clips import Clips
+from fourd_perception.geometry.poses import invert
 from fourd_perception.model.prediction import GridTensors, Predictor
 
 NETWORK, SOLVED = 'network', 'solved'
@@ -24,10 +25,8 @@ def network_answers(predictor: Predictor, grid: GridTensors) -> dict[str, Answer
     """What a predictor says of a grid; poses of its own head, and solved where it gives flow."""
     prediction = predictor.predict(grid)
     answers = {NETWORK: answer_of(grid, prediction)}
-    if grid.images.shape[1] > 1:
-        solved = solved_pairs(grid, prediction)
-        if solved is not None:
-            answers[SOLVED] = Answer(newer_from_older=solved)
+    if prediction.flow_forward is not None:
+        answers[SOLVED] = Answer(newer_from_older=invert(solved_motions(grid, prediction)))
     return answers
 
 
