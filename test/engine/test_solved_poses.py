@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from driving import check_poses, Drive, POSES, without_rig
 from fourd_perception.engine.flow_sightings import solved_motions
+from fourd_perception.engine.solved_motion import carried_on, Motion
 from fourd_perception.geometry.cameras import Rig
 from fourd_perception.geometry.poses import invert, nearest_rotation, rotation_angle, transform
 from fourd_perception.synthetic.recording import make_recording
@@ -309,3 +310,30 @@ def test_clips_are_solved_camera_by_camera(recording):
         along = motions[view, time][:3, 3] @ true[:3, 3]
         lengths = np.linalg.norm(motions[view, time][:3, 3]) * np.linalg.norm(true[:3, 3])
         assert along > 0.99 * lengths
+
+
+def test_errors_of_a_pose_are_carried_over_a_motion():
+    """Against poses and motions that are off by their errors, drawn many times."""
+    rng = np.random.default_rng(0)
+    pose = transform(nearest_rotation(rng.normal(size=(3, 3))), rng.normal(size=3))
+    step = transform(nearest_rotation(rng.normal(size=(3, 3))), [3.0, -1.0, 2.0])
+    spreads = [1e-4 * rng.normal(size=(6, 6)) for _ in range(2)]
+    covariances = [s @ s.T for s in spreads]
+
+    def off(exact, errors):
+        """Moved by errors of position and rotation along the outer axes."""
+        x, y, z = errors[3:]
+        turn = nearest_rotation(np.eye(3) + [[0, -z, y], [z, 0, -x], [-y, x, 0]])
+        return transform(turn @ exact[:3, :3], exact[:3, 3] + errors[:3])
+
+    drawn = []
+    for _ in range(4000):
+        older, motion = (off(p, s @ rng.normal(size=6)) for p, s in zip((pose, step), spreads))
+        newer = older @ motion
+        turn = newer[:3, :3] @ (pose @ step)[:3, :3].T
+        around = [turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1]]
+        drawn.append(np.append(newer[:3, 3] - (pose @ step)[:3, 3], np.divide(around, 2)))
+    found = carried_on(covariances[0], pose, Motion(step, covariances[1], ''))
+    size = np.sqrt(np.diag(found))
+    np.testing.assert_allclose(np.cov(np.array(drawn).T) / np.outer(size, size),
+                               found / np.outer(size, size), atol=0.08)  # fmt: skip
