@@ -34,6 +34,7 @@ class SourceSettings:
     setting:     of the generated scenes, see `SceneSpec`
     data_sets:   none: generated scenes alone
     skip_absent: leave out data sets that are not there, with a warning, instead of stopping
+    compiled:    draw scenes three times as fast, once a few minutes of compiling are over
     scenes:      seeds of generated scenes, seen again and again; empty: a new one for every sample
     """
 
@@ -41,6 +42,7 @@ class SourceSettings:
     setting: str = 'mixed'
     data_sets: tuple[DataSetShare, ...] = ()
     skip_absent: bool = False
+    compiled: bool = False
     scenes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
@@ -95,10 +97,10 @@ def clip_source(settings: SourceSettings) -> DrawClips:
         if few := settings.scenes:
             return joined([_scene(few[seed % len(few)], spec, device) for seed in seeds])
         if mixture is None:
-            return generate(seeds, spec, device)
+            return generate(seeds, spec, device, settings.compiled)
         wanted = ClipSpec(request.size, request.instants, request.views, request.tracks)
         own = [seed for seed in seeds if choices('source', seed).random() < share]
-        scenes = generate(own, spec, device) if own else None
+        scenes = generate(own, spec, device, settings.compiled) if own else None
         clips = [mixture.clip(seed, wanted).to(device) for seed in seeds if seed not in own]
         together = joined(clips + ([scenes] if scenes is not None else []))
         order = [seed for seed in seeds if seed not in own] + own
