@@ -153,7 +153,7 @@ PRESETS = {
         depth=DenseHeadConfig(16, (16, 32, 64, 64)),
         points=None,
         mask=DenseHeadConfig(16, (16, 32, 64, 64)),
-        flow=FlowConfig(levels=2, radius=3, updates=2, width=16, pyramid=(16, 32, 48, 64)),
+        flow=FlowConfig(levels=(2, 1), radius=3, updates=2, width=16, pyramid=(16, 32, 48, 64)),
         temporal='window_attention',
     ),
 }

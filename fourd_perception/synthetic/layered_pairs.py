@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 
 from fourd_perception.geometry.clips import Clips, UNKNOWN, unlabelled
 from fourd_perception.synthetic.layer_photographs import photograph
-from fourd_perception.synthetic.layers import draw_layers, Layers, scaled_motion
+from fourd_perception.synthetic.layers import draw_layers, Layers
 import torch
 from torch.nn import functional as F
 
@@ -33,24 +33,20 @@ def layered_pairs(
     size: tuple[int, int],
     tiles: torch.Tensor,
     max_flow: float = 40.0,
-    max_mean_flow: float | None = None,
     photographs: bool = True,
 ) -> LayeredPairs:
     """A pair of images of `size` (height, width) for each seed, on the device of the tiles.
 
-    seeds:         from 0 to 2^32 - 1; each pair is a function of its own
-    tiles:         of `texture_tiles`
-    max_flow:      pixels; the longest motion of any layer
-    max_mean_flow: pixels; all motions of a pair whose mean flow is longer are scaled down to it
-    photographs:   as a camera would take them, see `photograph`
+    seeds:       from 0 to 2^32 - 1; each pair is a function of its own
+    tiles:       of `texture_tiles`
+    max_flow:    pixels; the longest motion of any layer
+    photographs: as a camera would take them, see `photograph`
     """
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     drawn = [draw_layers(1, LAYERS, size, len(tiles), max_flow, g) for g in generators]
     layers = Layers(
         **{f.name: torch.cat([getattr(d, f.name) for d in drawn]) for f in fields(Layers)}
     ).to(tiles.device)
-    if max_mean_flow is not None:
-        layers = _limited(layers, size, max_mean_flow)
     result = render(layers, size, tiles)
     if not photographs:
         return result
@@ -148,17 +144,3 @@ def _composite(
     for k in range(1, count):
         image = torch.lerp(image, colours[:, k], cover[:, k, None])
     return image
-
-
-def _limited(layers: Layers, size: tuple[int, int], limit: float) -> Layers:
-    """The layers with slower motions where a pair's mean flow exceeds the limit.
-
-    In the first image the layers lie where they lie, whatever the motion: the mean flow is
-    proportional to the factor.
-    """
-    pixels = pixel_places(size, layers.motion.device)
-    front = _front(layers.cover(pixels.expand(*layers.tile.shape, -1, -1)))
-    flow = _take(apply(layers.motion, pixels), front) - pixels
-    mean = flow.norm(dim=-1).mean(-1)
-    motion = scaled_motion(layers.motion, (limit / mean.clamp(min=1e-6)).clamp(max=1.0))
-    return Layers(**{**vars(layers), 'motion': motion})

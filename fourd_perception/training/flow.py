@@ -33,16 +33,14 @@ HELD_OUT_SCENES = ('hand_held', 'street', 'still')
 class FlowStage:
     """One stretch of a training.
 
-    until:         progress at which it ends, 0..1
-    size:          (height, width), multiples of 16
-    layered:       share of the samples that are layered pairs; the rest are pairs of scenes
-    max_mean_flow: of a layered pair, pixels; None: no limit
+    until:   progress at which it ends, 0..1
+    size:    (height, width), multiples of 16
+    layered: share of the samples that are layered pairs; the rest are pairs of scenes
     """
 
     until: float = 1.0
     size: tuple[int, int] = (96, 128)
     layered: float = 0.5
-    max_mean_flow: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.layered <= 1:
@@ -133,8 +131,7 @@ def drawn_pairs(seeds: Sequence[int], stage: FlowStage, device: torch.device) ->
     parts = []
     if layered:
         tiles = _tiles(TRAINING_TILES, device)
-        limit = stage.max_mean_flow
-        parts.append(as_clips(layered_pairs(layered, stage.size, tiles, max_mean_flow=limit)))
+        parts.append(as_clips(layered_pairs(layered, stage.size, tiles)))
     if scenes:
         parts.append(generate(scenes, SceneSpec(stage.size, instants=2), device))
     return joined(parts)

@@ -97,8 +97,8 @@ def test_size_of_the_module_and_of_what_it_answers():
     for estimate in (forward, backward):
         assert estimate.flow.shape == (2, 2, 50, 70) and estimate.flow.dtype == torch.float32
         assert estimate.log_scale.shape == (2, 1, 50, 70)
-        # Two updates at 1/4, two at 1/2, one at full size.
-        assert [c.shape for c in estimate.coarse] == [(2, 2, 50, 70)] * 4
+        # Two updates at 1/4, one at 1/2, one at full size.
+        assert [c.shape for c in estimate.coarse] == [(2, 2, 50, 70)] * 3
         assert estimate.flow.isfinite().all() and estimate.log_scale.isfinite().all()
         assert occluded(estimate.flow, -estimate.flow).shape == (2, 1, 50, 70)
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 TINY = PRESETS['tiny']
-WITH_FLOW = replace(TINY, flow=FlowConfig(levels=1, radius=2, updates=1, width=8))
+WITH_FLOW = replace(TINY, flow=FlowConfig(levels=(1, 1), radius=2, updates=1, width=8))
 ALL_CELLS = [[1, 1, 1], [1, 1, 1], [1, 1, 1]]
 WITH_HOLES = [[1, 0, 1], [1, 1, 1], [0, 1, 1]]
 SECOND = 1_000_000_000

@@ -15,7 +15,7 @@ from small_grids import HEIGHT, network, WIDTH
 from test_network_predictor import ALL_CELLS, fields, make_grid, part, SECOND, WITH_HOLES
 import torch
 
-FLOW = FlowConfig(levels=1, radius=2, updates=1, width=8, pyramid=(8, 8, 8, 8))
+FLOW = FlowConfig(levels=(1, 1), radius=2, updates=1, width=8, pyramid=(8, 8, 8, 8))
 MAPS = ('depth', 'depth_confidence', 'mask_logits')
 
 

@@ -136,25 +136,17 @@ def test_a_seed_gives_the_same_pairs_and_another_seed_others():
             assert not torch.equal(getattr(first, name)[way], getattr(other, name)[way])
 
 
-def test_motions_keep_their_limits_and_many_are_below_a_pixel():
-    tiles = texture_tiles(8, seed=3)
-    free = layered_pairs(range(64), SIZE, tiles)
-    length = free.flow[0].norm(dim=1)
+def test_motions_keep_their_limit_and_many_are_below_a_pixel():
+    pairs = layered_pairs(range(64), SIZE, texture_tiles(9, seed=3))
+    length = pairs.flow[0].norm(dim=1)
     assert 20 < length.max() <= 40.001
     assert ((length > 0) & (length < 1)).float().mean() > 0.15
-    slow = layered_pairs(range(64), SIZE, tiles, max_mean_flow=3.0)
-    mean = slow.flow[0].norm(dim=1).mean((1, 2))
-    assert mean.max() <= 3.001
-    # Pairs within the limit are left as they are.
-    within = length.mean((1, 2)) < 3
-    torch.testing.assert_close(slow.flow[0][within], free.flow[0][within])
-    for pairs in (free, slow):
-        for image in pairs.images:
-            assert image.isfinite().all() and image.min() >= 0 and image.max() <= 1
+    for image in pairs.images:
+        assert image.isfinite().all() and image.min() >= 0 and image.max() <= 1
 
 
 def test_tiles_are_pictures():
-    tiles = texture_tiles(32, seed=0)
-    assert tiles.shape == (32, 3, 128, 128) and tiles.dtype == torch.float32
+    tiles = texture_tiles(36, seed=0)
+    assert tiles.shape == (36, 3, 128, 128) and tiles.dtype == torch.float32
     assert tiles.isfinite().all() and tiles.min() >= 0 and tiles.max() <= 1
     assert (tiles.std((2, 3)).amax(1) > 0.02).float().mean() > 0.7

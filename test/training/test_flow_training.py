@@ -23,7 +23,7 @@ import pytest
 import torch
 
 CPU = torch.device('cpu')
-SMALL = FlowConfig(updates=2, width=16, fine_updates=(1, 1), fine_width=(8, 8))
+SMALL = FlowConfig(updates=2, width=16, fine_width=(8, 8))
 STAGE = FlowStage(size=(48, 64))
 
 

@@ -27,7 +27,8 @@ WINDOWS = (5, 5, 5, 7)
 class FlowConfig:
     """Sizes of the flow module.
 
-    levels, radius: of the correlation lookups, at 1/4 of the image
+    levels, radius: of the correlation lookups, at 1/4 of the image; levels of the fixed
+                    descriptor, and of the learned features
     updates:        of the GRU, at 1/4
     width:          channels of features, context and hidden state
     fine_updates:   at 1/2 and at full size
@@ -36,11 +37,11 @@ class FlowConfig:
     pyramid:        channels of the image encoder at 1/2, 1/4, 1/8 and 1/16
     """
 
-    levels: int = 3
+    levels: tuple[int, int] = (3, 1)
     radius: int = 4
     updates: int = 3
     width: int = 64
-    fine_updates: tuple[int, int] = (2, 1)
+    fine_updates: tuple[int, int] = (1, 1)
     fine_width: tuple[int, int] = (32, 16)
     token_dim: int = 0
     pyramid: tuple[int, int, int, int] = (32, 64, 96, 128)
@@ -77,7 +78,7 @@ class FlowModule(nn.Module):
             for parameter in self.tokens.parameters():
                 nn.init.zeros_(parameter)
         self.context = nn.Conv2d(width, 4 * width, 3, padding=1)
-        self.update = FlowUpdate(config.levels, 2, config.radius, width)
+        self.update = FlowUpdate(config.levels, config.radius, width)
         half, full = config.fine_width
         self.at_half = FlowRefinement(width, half, config.fine_updates[0], WINDOWS[2])
         self.at_full = FlowRefinement(half, full, config.fine_updates[1], WINDOWS[3])
@@ -144,8 +145,8 @@ class FlowModule(nn.Module):
         batch, size, config = len(flow) // 2, flow.shape[2:], self.config
         partners = [m.roll(batch, 0) for m in maps]
         correlations = [
-            Correlation(own, other, config.levels, config.radius, stored)
-            for own, other in zip(maps, partners)
+            Correlation(own, other, levels, config.radius, stored)
+            for own, other, levels in zip(maps, partners, config.levels)
         ]
         rest = (maps[0] * partners[0]).sum(1, keepdim=True)
         hidden, context = context[:, : config.width].tanh(), context[:, config.width :]
@@ -197,11 +198,12 @@ class FlowModule(nn.Module):
                 f'images of {first.dtype} on {first.device} and {second.dtype} on '
                 f'{second.device}; this flow module reads {weight.dtype} on {weight.device}'
             )
-        least = CELL * 2 ** (self.config.levels - 1)
+        levels = max(self.config.levels)
+        least = CELL * 2 ** (levels - 1)
         if min(first.shape[2:]) < least:
             raise ValueError(
                 f'images of {first.shape[3]}x{first.shape[2]} px are too small for '
-                f'{self.config.levels} levels of correlation; give at least {least} px a side'
+                f'{levels} levels of correlation; give at least {least} px a side'
             )
         if (first_tokens is None) != (second_tokens is None):
             raise ValueError('tokens of one image only; give those of both images or of none')

@@ -19,11 +19,12 @@ class Peaks(nn.Module):
     training, and leave zero within a few steps of it.
     """
 
-    def __init__(self, levels: int, volumes: int, radius: int) -> None:
+    def __init__(self, levels: Sequence[int], radius: int) -> None:
+        """For windows of several volumes, each at so many levels."""
         super().__init__()
         self.radius = radius
-        self.units = tuple(2.0**level for level in range(levels)) * volumes
-        windows = levels * volumes
+        self.units = tuple(2.0**level for count in levels for level in range(count))
+        windows = len(self.units)
         self.log_sharpness = nn.Parameter(torch.full((windows,), SHARPNESS).log())
         self.height_gain = nn.Parameter(torch.full((windows,), HEIGHT_GAIN))
         self.spread_cost = nn.Parameter(torch.full((windows,), SPREAD_COST))

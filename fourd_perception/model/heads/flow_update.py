@@ -34,10 +34,11 @@ class FlowUpdate(nn.Module):
     to rest.
     """
 
-    def __init__(self, levels: int, volumes: int, radius: int, width: int) -> None:
+    def __init__(self, levels: Sequence[int], radius: int, width: int) -> None:
+        """For windows of several volumes, each at so many levels."""
         super().__init__()
-        self.peaks = Peaks(levels, volumes, radius)
-        windows, aligned, near = levels * volumes, len(FINENESS), len(NEIGHBOURHOODS)
+        self.peaks = Peaks(levels, radius)
+        windows, aligned, near = sum(levels), len(FINENESS), len(NEIGHBOURHOODS)
         values = windows * (2 * radius + 1) ** 2
         self.read = nn.Conv2d(values + 4 * windows + EVIDENCE * aligned + 2 * near + 3, width, 1)
         self.motion = nn.Conv2d(width, width, 3, padding=1)
@@ -51,7 +52,7 @@ class FlowUpdate(nn.Module):
         self.step = nn.Conv2d(width, sum(self.answers), 3, padding=1)
         nn.init.zeros_(self.step.weight)
         # Volumes after the first are learned ones, which mean nothing yet.
-        bias = [0.0] * levels + [LEARNED_BELIEF] * (windows - levels)
+        bias = [0.0] * levels[0] + [LEARNED_BELIEF] * (windows - levels[0])
         bias += [ALIGNED_BELIEF] * aligned + [NEIGHBOUR_BELIEF] * near + [REST_BELIEF, 0.0]
         bias += [LOG_RIGOUR] * aligned + [0.0, 0.0]
         self.step.bias = nn.Parameter(torch.tensor(bias))
