@@ -143,7 +143,7 @@ def sighted(
     noise = SMOOTH_FLOW**0.5 * smooth + (1 - SMOOTH_FLOW) ** 0.5 * rough
     flow = pairs.flow + trial.flow_error * noise
     rank = smooth_field(generator, (count, 2), trial.size, DEPTH_CELLS)
-    rank = rank.where(pairs.moving, torch.nan).flatten(2)
+    rank = torch.where(pairs.moving, rank, torch.nan).flatten(2)
     limit = rank.nanquantile(trial.masked, dim=2, keepdim=True)
     weights = 1 - (rank < limit).float().unflatten(2, trial.size)
     intrinsics = pairs.intrinsics.expand(count, 1, 3, 3)

@@ -43,7 +43,7 @@ class Rays:
 
 def median_depth(sightings: Sightings) -> torch.Tensor:
     """Median [B] of the depths that count; 1 where none does."""
-    depth = sightings.depth.where(_counting(sightings) > 0, torch.nan)
+    depth = torch.where(_counting(sightings) > 0, sightings.depth, torch.nan)
     return depth.flatten(1).nanmedian(dim=1).values.nan_to_num(nan=1.0)
 
 
@@ -106,14 +106,15 @@ def residuals(rays: Rays, rotation: torch.Tensor, translation: torch.Tensor) -> 
     # The camera's own translation: the epipole, as seen from the target.
     own = (origin + translation[:, None])[:, :, None] @ to_target + shift[:, :, None]
     in_front = z > NEAREST
-    scale = rays.focal / z.where(in_front, 1.0)[..., None]
-    place = torch.stack([x, y], dim=-1) / z.where(in_front, 1.0)[..., None]
+    z = torch.where(in_front, z, 1.0)[..., None]
+    scale, place = rays.focal / z, torch.stack([x, y], dim=-1) / z
     difference = rays.targets - rays.focal * place - rays.centre
     by_depth = rho * scale * (own[..., :2] - place * own[..., 2:])
     spread = by_depth.norm(dim=-1)
-    line = by_depth / spread.clamp(min=NO_PARALLAX)[..., None]
-    line = line.where((spread > NO_PARALLAX)[..., None], line.new_tensor([1.0, 0.0]))
-    normal = torch.stack([-line[..., 1], line[..., 0]], dim=-1)
+    has_line = spread > NO_PARALLAX
+    line_x, line_y = (by_depth / spread.clamp(min=NO_PARALLAX)[..., None]).unbind(-1)
+    line_x, line_y = torch.where(has_line, line_x, 1.0), torch.where(has_line, line_y, 0.0)
+    line, normal = torch.stack([line_x, line_y], -1), torch.stack([-line_y, line_x], -1)
 
     def slope(direction: torch.Tensor) -> torch.Tensor:
         row = direction * scale
@@ -126,7 +127,7 @@ def residuals(rays: Rays, rotation: torch.Tensor, translation: torch.Tensor) -> 
         along_slope=slope(line),
         across_slope=slope(normal),
         spread=spread.flatten(1),
-        weights=rays.weights.where(in_front, 0.0).flatten(1),
+        weights=torch.where(in_front, rays.weights, 0.0).flatten(1),
     )
 
 
@@ -137,7 +138,7 @@ def _counting(sightings: Sightings) -> torch.Tensor:
         & sightings.targets.isfinite().all(dim=-1)
         & (sightings.weights >= LEAST_WEIGHT)
     )
-    return sightings.weights.where(known, 0.0)
+    return torch.where(known, sightings.weights, 0.0)
 
 
 def _focal(intrinsics: torch.Tensor) -> torch.Tensor:

@@ -231,7 +231,7 @@ def _answer(
     )
     return SolvedMotion(
         older_from_newer=pose.where(solved[:, None, None], start),
-        covariance=known.where(solved[:, None, None], torch.nan),
+        covariance=torch.where(solved[:, None, None], known, torch.nan),
         solved=solved,
         inliers=inliers,
         condition=condition,

@@ -131,4 +131,5 @@ def corrected_slope(slope: torch.Tensor, correction: torch.Tensor) -> torch.Tens
 
 def _median(values: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
     """[B, 1]; 0 where nothing counts."""
-    return values.where(counted, torch.nan).nanmedian(dim=1, keepdim=True).values.nan_to_num()
+    counting = torch.where(counted, values, torch.nan)
+    return counting.nanmedian(dim=1, keepdim=True).values.nan_to_num()
