@@ -101,6 +101,29 @@ def test_a_body_with_other_axes_moves_the_same_way(seed):
     check(invert(place) @ solved.older_from_newer[0].numpy() @ place, truth, 5e-3, 5e-3)
 
 
+def test_the_other_way_round_is_the_inverse_motion_with_its_covariance():
+    pairs = pose_pairs(2, 8, SIZE, baseline=0.3, movers=0.0)
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(pairs.flow.shape, generator=generator)
+    pairs = replace(pairs, flow=pairs.flow + 0.3 * noise)
+    there = solve(pairs)
+    back = solve(replace(pairs, depth=pairs.depth.flip(1), flow=pairs.flow.flip(1)))
+    for body in range(2):
+        motion = there.older_from_newer[body].numpy()
+        inverse = invert(motion)
+        check(back.older_from_newer[body].numpy(), inverse, 1e-3, 1e-3)
+        x, y, z = motion[:3, 3]
+        step = -np.kron(np.eye(2), inverse[:3, :3])
+        step[:3, 3:] = -inverse[:3, :3] @ [[0, -z, y], [z, 0, -x], [-y, x, 0]]
+        known = step @ there.covariance[body].numpy() @ step.T
+        size = np.sqrt(np.diag(known))
+        np.testing.assert_allclose(
+            back.covariance[body].numpy() / np.outer(size, size),
+            known / np.outer(size, size),
+            atol=0.05,
+        )
+
+
 def rig_pairs(seed, views=(40, 60, 90)):
     """Cameras of several fields of view on one body that moves, each before a scene of its own."""
     rng = np.random.default_rng(seed)
