@@ -27,7 +27,7 @@ def photograph(image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     image = image * (1 - 0.2 * draws[7] * _from_middle(image)) + 0.02 * draws[8] * noise
     image = image.clamp(0, 1)
     if draws[9] < COMPRESSED:
-        image = _compressed(image, 0.01 + 0.05 * draws[9] / COMPRESSED).clamp(0, 1)
+        image = compressed(image, 0.01 + 0.05 * draws[9] / COMPRESSED).clamp(0, 1)
     return (255 * image).round() / 255
 
 
@@ -48,7 +48,7 @@ def _from_middle(image: torch.Tensor) -> torch.Tensor:
     return 0.5 * (x * x + y * y)
 
 
-def _compressed(image: torch.Tensor, step: float) -> torch.Tensor:
+def compressed(image: torch.Tensor, step: float) -> torch.Tensor:
     """Cosine coefficients of blocks of 8x8 pixels in steps that grow with the frequency.
 
     step: of the lowest frequency, of full scale; as JPEG does, but for its treatment of colours

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 import math
 
+from fourd_perception.geometry.clips import OCCLUDED, UNKNOWN
+from fourd_perception.synthetic.layer_photographs import compressed, photograph
 from fourd_perception.synthetic.layered_pairs import (
     apply,
+    as_clips,
     inverse,
     layered_pairs,
     pixel_places,
@@ -134,6 +137,45 @@ def test_a_seed_gives_the_same_pairs_and_another_seed_others():
         for way in (0, 1):
             assert torch.equal(getattr(first, name)[way], getattr(again, name)[way])
             assert not torch.equal(getattr(first, name)[way], getattr(other, name)[way])
+
+
+def test_clips_of_pairs_know_the_flow_both_ways_and_nothing_else():
+    pairs = layered_pairs([3, 4], SIZE, texture_tiles(9, seed=3))
+    clips = as_clips(pairs)
+    assert clips.images.shape == (2, 1, 2, 3, *SIZE) and clips.present.all()
+    for instant, flow, hidden in (
+        (0, clips.flow_forward, clips.occluded_forward),
+        (1, clips.flow_backward, clips.occluded_backward),
+    ):
+        torch.testing.assert_close(clips.images[:, 0, instant] / 255, pairs.images[instant])
+        assert torch.equal(flow[:, 0, instant], pairs.flow[instant])
+        assert torch.equal(hidden[:, 0, instant] == OCCLUDED, pairs.occluded[instant][:, 0])
+        assert flow[:, 0, 1 - instant].isnan().all()
+        assert (hidden[:, 0, 1 - instant] == UNKNOWN).all()
+    assert clips.depth.isnan().all()
+
+
+def test_photographs_are_a_little_off_in_steps_of_bytes():
+    picture = smooth_tiles(1)[0, :, :48, :64]
+    taken = torch.stack(
+        [photograph(picture, torch.Generator().manual_seed(seed)) for seed in range(40)]
+    )
+    levels = 255 * taken
+    torch.testing.assert_close(levels, levels.round(), rtol=0, atol=1e-3)
+    assert taken.min() >= 0 and taken.max() <= 1
+    off = (taken - picture).abs().mean((1, 2, 3))
+    assert off.max() < 0.2 and off.min() > 0.003 and off.std() > 0.01
+    again = photograph(picture, torch.Generator().manual_seed(0))
+    assert torch.equal(again, taken[0])
+
+
+def test_compression_loses_fine_detail_first_and_nothing_in_fine_steps():
+    picture = smooth_tiles(1)[0, :, :44, :61]
+    torch.testing.assert_close(compressed(picture, 1e-5), picture, rtol=0, atol=1e-3)
+    grain = 0.5 + 0.1 * torch.rand(3, 44, 61, generator=torch.Generator().manual_seed(0))
+    kept = compressed(grain, 0.06)
+    assert 0.01 < (compressed(picture, 0.06) - picture).abs().mean() < 0.05
+    assert kept.diff(dim=-1).abs().mean() < 0.5 * grain.diff(dim=-1).abs().mean()
 
 
 def test_motions_keep_their_limit_and_many_are_below_a_pixel():

@@ -1,0 +1,94 @@
+"""One update of the flow, and the refinement at finer sizes: whose word leads where."""
+
+from __future__ import annotations
+
+from fourd_perception.model.heads.flow_alignment import align, Alignment, gauss_newton, normalised
+from fourd_perception.model.heads.flow_refinement import FlowRefinement
+from fourd_perception.model.heads.flow_update import FlowUpdate
+import pytest
+import torch
+from torch.nn import functional as F
+
+SIZE = (6, 8)
+LEVELS, RADIUS, WIDTH = (2, 1), 2, 8
+# Opinions in their order: windows of three levels, two alignments, two neighbourhoods, rest, none.
+FIRST_LEVEL, SECOND_LEVEL, COARSE, FINE, NEAR, FAR, REST, NONE = 0, 1, 3, 4, 5, 6, 7, 8
+
+
+def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def update_that_believes(opinion: int) -> FlowUpdate:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        update = FlowUpdate(LEVELS, RADIUS, WIDTH)
+    with torch.no_grad():
+        update.step.bias[opinion] = 100.0
+    return update
+
+
+def alignments() -> list[Alignment]:
+    """Of pictures with 1 and 2 pixels along a cell, under no flow."""
+    sizes = [(n, n * SIZE[0], n * SIZE[1]) for n in (1, 2)]
+    return [
+        align(normalised(drawn(2, 3, h, w)), torch.zeros(2, 2, h, w), 5).pooled(n)
+        for n, h, w in sizes
+    ]
+
+
+def told(update: FlowUpdate, flow: torch.Tensor, aligned: list[Alignment]) -> torch.Tensor:
+    """The step that the update takes; every window peaks one cell to the right of its middle."""
+    windows = [torch.zeros(2, SIZE[0] * SIZE[1], 5, 5) for _ in range(sum(LEVELS))]
+    for window in windows:
+        window[..., 2, 3] = 1.0
+    hidden, context = torch.zeros(2, WIDTH, *SIZE), torch.zeros(2, 3 * WIDTH, *SIZE)
+    with torch.no_grad():
+        return update(hidden, context, flow, torch.zeros(2, 1, *SIZE), windows, aligned)[1] - flow
+
+
+@pytest.mark.parametrize(('opinion', 'cells'), [(FIRST_LEVEL, 1.0), (SECOND_LEVEL, 2.0)])
+def test_peaks_lead_as_many_cells_as_their_level_is_coarse(opinion, cells):
+    step = told(update_that_believes(opinion), torch.zeros(2, 2, *SIZE), alignments())
+    torch.testing.assert_close(step[:, 0], torch.full_like(step[:, 0], cells), rtol=0, atol=1e-3)
+    assert step[:, 1].abs().max() < 1e-3
+
+
+def test_rest_takes_all_flow_away_and_no_step_leaves_it():
+    flow = drawn(2, 2, *SIZE) * 6 - 3
+    aligned = alignments()
+    torch.testing.assert_close(told(update_that_believes(REST), flow, aligned), -flow)
+    assert told(update_that_believes(NONE), flow, aligned).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize('opinion', [NEAR, FAR])
+def test_neighbours_draw_a_lone_flow_to_theirs(opinion):
+    flow = torch.zeros(2, 2, *SIZE)
+    flow[..., 3, 4] = 10.0
+    step = told(update_that_believes(opinion), flow, alignments())
+    assert (step[..., 3, 4] < -5).all()
+
+
+@pytest.mark.parametrize(('opinion', 'pixels'), [(COARSE, 1), (FINE, 2)])
+def test_steps_of_alignments_are_in_cells(opinion, pixels):
+    aligned, still = alignments(), torch.zeros(2, 2, *SIZE)
+    step = told(update_that_believes(opinion), still, aligned)
+    products = aligned[pixels - 1].products
+    expected = gauss_newton(products, still, torch.tensor(-2.3).exp()) / pixels
+    assert expected.abs().max() > 0.05
+    torch.testing.assert_close(step, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_refinement_doubles_the_flow_and_finds_the_rest_of_the_way():
+    image = F.interpolate(drawn(1, 3, 12, 16), scale_factor=4, mode='bicubic')
+    pair = normalised(torch.cat([image[..., 1:49], image[..., :48]]))  # one pixel to the right
+    torch.manual_seed(0)
+    refinement = FlowRefinement(4, 8, updates=3, window=5).eval()
+    # Half of the way, in the pixels of the level below.
+    start = torch.tensor([[0.25, 0.0], [-0.25, 0.0]]).view(2, 2, 1, 1).repeat(1, 1, 24, 24)
+    with torch.no_grad():
+        state, flows = refinement(torch.zeros(2, 4, 24, 24), start, pair)
+    assert state.shape == (2, 8, 48, 48) and len(flows) == 3
+    truth = torch.tensor([[1.0, 0.0], [-1.0, 0.0]]).view(2, 2, 1, 1)
+    errors = [(flow - truth)[..., 8:-8, 8:-8].norm(dim=1).mean() for flow in flows]
+    assert errors[0] < 0.4 and errors[2] < 0.5 * errors[0] and errors[2] < 0.1
