@@ -259,6 +259,45 @@ def test_the_covariance_says_how_far_the_poses_are_off(recording):
     assert 0.3 < np.median(normalised) < 3
 
 
+class Askew(WrongHead):
+    """Cameras predicted a little off their places, which leaves doubt about the scale."""
+
+    def predict(self, grid):
+        answer = super().predict(grid)
+        poses = answer.world_from_camera.copy()
+        rng = np.random.default_rng(self.windows)
+        poses[..., :3, 3] += 0.01 * rng.normal(size=poses[..., :3, 3].shape)
+        return replace(answer, world_from_camera=poses)
+
+
+def test_a_doubtful_scale_is_a_doubtful_length_of_the_motion(recording):
+    update = Drive(recording, Askew(recording), pose='solved').run(range(2), POSES)[-1]
+    assert (update.pose_source.source, update.scale.source) == ('solved', 'rig')
+    position = update.world_from_base[:3, 3]
+    length = np.linalg.norm(position)
+    along = position @ update.covariance[:3, :3] @ position / length**2
+    assert update.scale.spread > 1e-3
+    assert 1 <= np.sqrt(along) / (update.scale.spread * length) < 1.2
+
+
+def test_the_places_of_cameras_on_the_base_may_change(recording):
+    """A head that turns on its base: TF tells its place anew for every slice."""
+    drive = Drive(recording, WrongHead(recording), pose='solved')
+    rng = np.random.default_rng(4)
+    head_from_base = [np.eye(4)]
+    head_from_base += [transform(turned_by(rng, 5.0), rng.normal(size=3) / 10) for _ in range(3)]
+    for k, turned in enumerate(head_from_base):
+        cameras = {
+            name: replace(camera, base_from_camera=invert(turned) @ camera.base_from_camera)
+            for name, camera in recording.cameras.items()
+        }
+        update = drive.step(k, POSES, rig=Rig(cameras))
+        stamp = update.slice.stamp
+        truth = invert(base_at_start(recording, drive)) @ recording.world_from_base(stamp) @ turned
+        np.testing.assert_allclose(update.world_from_base, truth, atol=5e-3)
+        assert (update.pose_source.source == 'solved') == (k > 0)
+
+
 class OtherFocal(WrongHead):
     """Believes in a longer focal length, and its depths follow."""
 
