@@ -14,7 +14,7 @@ import torch
 
 @dataclass(frozen=True, eq=False)
 class MotionEvidence:
-    """Of the F cells in focus of n clips; no gradient reaches anything but the features.
+    """Of the F cells in focus of n clips; gradients reach the features alone.
 
     features:   [n, F, C, h, w]
     log_depth:  [n, F, H, W]
@@ -34,13 +34,13 @@ class MotionEvidence:
 def mask_logits(head: ResidualMotionHead, evidence: MotionEvidence) -> torch.Tensor:
     """Logits [n, m, H, W] of `Focus.paired`, the cells that have a neighbour in focus."""
     cells = evidence.focus.paired
-    with torch.autocast(evidence.features.device.type, enabled=False):
-        depth = evidence.log_depth.detach().exp()
+    with torch.no_grad(), torch.autocast(evidence.features.device.type, enabled=False):
+        depth = evidence.log_depth.exp()
         others = [_other_frame(evidence, cells, depth, later) for later in (True, False)]
     logits = head(
         evidence.features[:, cells].flatten(0, 1),
         depth[:, cells].flatten(0, 1),
-        evidence.intrinsics.detach()[:, cells].flatten(0, 1),
+        evidence.intrinsics[:, cells].flatten(0, 1),
         others,
     )
     return logits.unflatten(0, (len(depth), len(cells)))
@@ -57,7 +57,7 @@ def poses_shown(
     true = true.clone()
     true[..., :3, 3] = true[..., :3, 3] / log_length.exp()[:, None, None]
     known = true.isfinite().flatten(1).all(1)
-    return torch.where((show_true & known)[:, None, None, None], true, own.detach())
+    return torch.where((show_true & known)[:, None, None, None], true, own)
 
 
 def _other_frame(
@@ -71,15 +71,15 @@ def _other_frame(
     flow = depth.new_full((clips, len(cells), 2, height, width), torch.nan)
     log_scale = depth.new_zeros(clips, len(cells), 1, height, width)
     hidden = torch.zeros_like(log_scale, dtype=torch.bool)
-    leads_away = occluded(out.flow.detach(), home.flow.detach()).unflatten(0, (clips, -1))
-    estimate = [x.detach().unflatten(0, (clips, -1)) for x in (out.flow, out.log_scale)]
+    leads_away = occluded(out.flow, home.flow).unflatten(0, (clips, -1))
+    estimate = [x.unflatten(0, (clips, -1)) for x in (out.flow, out.log_scale)]
     for number, pair in enumerate(evidence.focus.pairs):
         cell, neighbour = pair if later else pair[::-1]
         i, other[cell] = cells.index(cell), neighbour
         flow[:, i], log_scale[:, i] = (x[:, number] for x in estimate)
         hidden[:, i] = leads_away[:, number]
     neighbours = [other[cell] for cell in cells]
-    poses, intrinsics = evidence.poses.detach(), evidence.intrinsics.detach()
+    poses, intrinsics = evidence.poses, evidence.intrinsics[:, neighbours]
     motion = relative_poses(poses[:, neighbours], poses[:, cells])
-    parts = (flow, log_scale, hidden, depth[:, neighbours], intrinsics[:, neighbours], motion)
+    parts = (flow, log_scale, hidden, depth[:, neighbours], intrinsics, motion)
     return OtherFrame(*(part.flatten(0, 1) for part in parts))

@@ -39,7 +39,7 @@ def small_terms(
         answer.decoded.features,
         answer.decoded.log_depth,
         answer.intrinsics[:, chosen],
-        poses_shown(answer.poses[:, chosen], true, unit - factor, true_pose),
+        poses_shown(answer.poses[:, chosen], true, unit + factor, true_pose),
         answer.flows,
     )
     dynamic = truth.dynamic[:, chosen][:, answer.focus.paired]

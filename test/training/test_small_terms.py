@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from fourd_perception.geometry.clips import Clips
 from fourd_perception.model.cell_layout import CellLayout
-from fourd_perception.model.heads.flow import FlowEstimate
+from fourd_perception.model.heads.flow import FlowEstimate, occluded
+from fourd_perception.model.heads.residual_motion import OtherFrame
 from fourd_perception.model.small.camera import Cameras
 from fourd_perception.model.small.config import SmallConfig
 from fourd_perception.model.small.decoder import DecodedCells
@@ -14,6 +15,7 @@ from fourd_perception.model.small.network import FourdSmall, Identifiers
 from fourd_perception.model.untrained import untrained_small
 from fourd_perception.training.cells import cells_of
 from fourd_perception.training.focus import draw_focus, Focus
+from fourd_perception.training.motion_evidence import mask_logits, MotionEvidence
 from fourd_perception.training.pose_loss import relative_poses
 from fourd_perception.training.small_pass import small_pass, SmallPass
 from fourd_perception.training.small_terms import small_terms
@@ -209,6 +211,55 @@ def test_the_mask_head_sees_the_true_motion_where_it_is_told_to():
         for true in ([False, False], [True, False])
     ]
     assert masks[0][0] != masks[1][0] and masks[0][1] == masks[1][1]
+
+
+def test_the_mask_head_is_shown_both_neighbours():
+    """By hand: the next frame through the flow forward, the one before through that backward."""
+    clips, net = plane_clips(batch=1), network()
+    answer = true_answer(net, clips, 0.3)
+    assert answer.flows is not None
+    evidence = MotionEvidence(
+        FOCUS,
+        torch.randn(1, 3, TINY_SMALL.decoder[1], 8, 12),
+        answer.decoded.log_depth,
+        answer.intrinsics,
+        answer.poses,
+        answer.flows,
+    )
+    depth, k, pose = evidence.log_depth[0].exp(), evidence.intrinsics[0], evidence.poses[0]
+
+    def neighbour(cell: int, other: int, pair: int, way: int) -> OtherFrame:
+        out, home = (answer.flows[w] for w in (way, 1 - way))
+        one = slice(pair, pair + 1)
+        return OtherFrame(
+            out.flow[one],
+            out.log_scale[one],
+            occluded(out.flow[one], home.flow[one]),
+            depth[other, None],
+            k[other, None],
+            relative_poses(pose[other], pose[cell])[None],
+        )
+
+    sides = [
+        [neighbour(0, 1, 0, 0), None],
+        [neighbour(1, 2, 1, 0), neighbour(1, 0, 0, 1)],
+        [None, neighbour(2, 1, 1, 1)],
+    ]
+    found = mask_logits(net.mask_head, evidence)[0]
+    for i, others in enumerate(sides):
+        cell = slice(i, i + 1)
+        expected = net.mask_head(evidence.features[0, cell], depth[cell], k[cell], others)
+        assert torch.allclose(found[i], expected[0], atol=1e-5)
+
+
+@pytest.mark.parametrize('scale', [1.0, 0.2])
+def test_true_motion_is_shown_in_the_scale_of_the_network(scale):
+    clips, net = plane_clips(), network()
+    ((layout, _),) = layouts(clips)
+    answer, cells = true_answer(net, clips, scale), cells_of(clips, layout)
+    own = small_terms(net, answer, cells, torch.tensor([False, False]))
+    true = small_terms(net, answer, cells, torch.tensor([True, True]))
+    assert torch.allclose(own['mask'], true['mask'], atol=1e-5)
 
 
 def test_focus_prefers_rows_and_never_repeats_a_cell():
