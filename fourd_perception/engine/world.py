@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import math
 
 from fourd_perception.engine.depth_statistics import depth_ratio
@@ -84,20 +84,20 @@ class World:
         )
         # The base of a rig that stands still is the world itself: what can be told is a camera.
         body = reference if window.fixed else origin
-        source, known = PoseSource('fixed'), gathered + _fit_covariance(window, fit, scale.value)
-        if not window.fixed:
-            source = PoseSource('head', window.unsolved)
         poses = ChainedPoses(
             world_from_metric @ metric_from_camera,
             None if body is None else world_from_metric @ body,
             gathered,
-            known,
-            source,
+            gathered + _fit_covariance(window, fit, scale.value),
+            PoseSource('fixed') if window.fixed else PoseSource('head', window.unsolved),
         )
-        if window.sightings is not None and self._link is not None and not reset:
-            poses = with_solved_motions(
-                window, poses, self._link.poses, self._link.gathered, scale, rig_known
-            )
+        if window.sightings is not None:
+            if self._link is None or reset:
+                poses = replace(poses, source=PoseSource('head', 'the world begins here'))
+            else:
+                poses = with_solved_motions(
+                    window, poses, self._link.poses, self._link.gathered, scale, rig_known
+                )
         if window.keys:  # a window without a pose leaves the chain as it is
             self._link = _Link(
                 dict(zip(window.keys, poses.world_from_camera)),

@@ -6,6 +6,7 @@ apart, the two components let rotation and direction rest on what depth cannot s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fourd_perception.geometry.sightings import Sightings
@@ -41,10 +42,10 @@ class Rays:
     weights: torch.Tensor
 
 
-def median_depth(sightings: Sightings) -> torch.Tensor:
+def median_depth(ways: Sequence[Sightings]) -> torch.Tensor:
     """Median [B] of the depths that count; 1 where none does."""
-    depth = torch.where(_counting(sightings) > 0, sightings.depth, torch.nan)
-    return depth.flatten(1).nanmedian(dim=1).values.nan_to_num(nan=1.0)
+    depths = [torch.where(_counting(way) > 0, way.depth, torch.nan).flatten(1) for way in ways]
+    return torch.cat(depths, dim=1).nanmedian(dim=1).values.nan_to_num(nan=1.0)
 
 
 def rays_of(sightings: Sightings, unit: torch.Tensor) -> Rays:

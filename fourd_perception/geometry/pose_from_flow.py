@@ -121,8 +121,9 @@ def solve_motion(
     Nothing waits for the device before the answer is read.
     """
     settings = settings or MotionSettings()
-    unit = median_depth(older)
-    ways = [rays_of(way, unit) for way in (older, newer) if way is not None]
+    seen = [way for way in (older, newer) if way is not None]
+    unit = median_depth(seen)
+    ways = [rays_of(way, unit) for way in seen]
     inlier: list[torch.Tensor | None] = [None] * len(ways)
     start = start.double()
     motion = _inverse((start[:, :3, :3], start[:, :3, 3] / unit[:, None]))

@@ -280,9 +280,23 @@ def test_a_doubtful_scale_is_a_doubtful_length_of_the_motion(recording):
     assert 1 <= np.sqrt(along) / (update.scale.spread * length) < 1.2
 
 
-def test_the_places_of_cameras_on_the_base_may_change(recording):
+class OneWay(WrongHead):
+    """Knows the flow in one direction only."""
+
+    def __init__(self, recording, unknown):
+        super().__init__(recording)
+        self.unknown = unknown
+
+    def predict(self, grid):
+        answer = super().predict(grid)
+        nothing = torch.full_like(getattr(answer, self.unknown), torch.nan)
+        return replace(answer, **{self.unknown: nothing})
+
+
+@pytest.mark.parametrize('unknown', ['flow_forward', 'flow_backward'])
+def test_the_places_of_cameras_on_the_base_may_change(recording, unknown):
     """A head that turns on its base: TF tells its place anew for every slice."""
-    drive = Drive(recording, WrongHead(recording), pose='solved')
+    drive = Drive(recording, OneWay(recording, unknown), pose='solved')
     rng = np.random.default_rng(4)
     head_from_base = [np.eye(4)]
     head_from_base += [transform(turned_by(rng, 5.0), rng.normal(size=3) / 10) for _ in range(3)]
@@ -296,6 +310,19 @@ def test_the_places_of_cameras_on_the_base_may_change(recording):
         truth = invert(base_at_start(recording, drive)) @ recording.world_from_base(stamp) @ turned
         np.testing.assert_allclose(update.world_from_base, truth, atol=5e-3)
         assert (update.pose_source.source == 'solved') == (k > 0)
+
+
+def test_a_world_that_begins_anew_does_not_go_on_from_the_old_one(recording):
+    drive = Drive(recording, WrongHead(recording), pose='solved', allow_unscaled=True)
+    drive.run(range(2), POSES, rig=without_rig(recording))
+    update = drive.step(2, POSES)
+    assert 'metres from here on' in update.world_reset
+    assert update.pose_source.reason == 'the world begins here'
+    np.testing.assert_allclose(update.world_from_base, np.eye(4), atol=1e-9)
+    update = drive.step(3, POSES)
+    assert update.pose_source.source == 'solved'
+    was, now = (recording.world_from_base(recording.stamps(drive.cameras[0])[k]) for k in (2, 3))
+    np.testing.assert_allclose(update.world_from_base, invert(was) @ now, atol=5e-3)
 
 
 class OtherFocal(WrongHead):
