@@ -81,20 +81,20 @@ def validation(args: argparse.Namespace) -> int:
         write_contents,
     )
 
-    found = {}
+    found, first = {}, {}
     with Progress('generating') as progress:
         for number, (name, frozen) in enumerate(frozen_settings().items()):
             clips = []
             for clip in range(frozen.clips):
                 clips.append(validation_clips(name, [clip]))
                 progress.show((number + (clip + 1) / frozen.clips) / len(frozen_settings()), name)
-            found[name] = contents_of(clips)
+            found[name], first[name] = contents_of(clips), contents_of(clips[:1])
     for line in _table({name: asdict(contents) for name, contents in found.items()}):
         print(line)
     if args.freeze:
-        write_contents(found)
+        write_contents(found, first)
         return DONE
-    changed = [name for name, c in found.items() if c != frozen_settings()[name].contents]
+    changed = [name for name, c in found.items() if not c.like(frozen_settings()[name].contents)]
     print(f'not as frozen: {", ".join(changed)}' if changed else 'all as frozen')
     return FAILED if changed else DONE
 

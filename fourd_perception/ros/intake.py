@@ -97,6 +97,7 @@ class Intake:
             if steady < self._stragglers_until and stamp > self._before.get(camera, stamp):
                 self._refuse(camera, Outcome.JUMP)
                 return
+            self._before.pop(camera, None)  # images of one camera come in their order
             self._newest[camera] = stamp
             self._deliver(self._synchroniser.add(Frame(camera, stamp, message), self._now()))
 

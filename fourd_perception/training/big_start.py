@@ -18,12 +18,15 @@ HEADS = ('spatial_head.', 'dense_head.', 'track_head.', 'flow_module.')
 def drawn(config: NetworkConfig) -> Network:
     """A network as constructors draw it, whose cameras look ahead with a field of one radian.
 
-    A field of view below zero would be cut off, and never learn.
+    A field of view below zero would be cut off, and never learn: it starts the same whatever the
+    camera sees.
     """
     network = Network(config)
     if config.camera is not None:
         with torch.no_grad():
-            network.spatial_head.pose_branch.fc2.bias[6:] = 1.0 / config.camera.iterations
+            last = network.spatial_head.pose_branch.fc2
+            last.bias[6:] = 1.0 / config.camera.iterations
+            last.weight[7:] = 0.0
     return network
 
 

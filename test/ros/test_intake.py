@@ -37,9 +37,9 @@ def test_an_image_from_before_a_jump_of_the_clock_does_not_make_time_jump_again(
     intake.rewind(15 * STEP)
     epoch = intake.epoch
     send('right', SECOND + 15 * STEP)  # was under way when the clock jumped
-    play(range(5))
+    play(range(15))  # at once: the new pass overtakes the straggler within the half second
     assert (jumps, intake.epoch) == ([], epoch)
     counts = {camera: intake.ledger.counts(camera) for camera in CAMERAS}
     assert counts['right']['jump'] == counts['left']['jump'] + 1
     assert counts['right']['received'] == counts['left']['received'] + 1
-    assert intake.slot.take(0.0).slice.stamp == SECOND + 4 * STEP, 'the new pass goes on'
+    assert intake.slot.take(0.0).slice.stamp == SECOND + 14 * STEP, 'the new pass goes on'

@@ -1,6 +1,9 @@
-"""The truth of drawn scenes, slowly: the plain ray caster in float64, a body at a time."""
+"""Scenes for tests: the truth of drawn ones, slowly, by the plain ray caster; handmade ones."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 from fourd_perception.geometry.poses import invert
 from fourd_perception.synthetic.generator.bodies import (
@@ -12,8 +15,10 @@ from fourd_perception.synthetic.generator.bodies import (
 )
 from fourd_perception.synthetic.generator.compose import camera_poses, compose
 from fourd_perception.synthetic.generator.draws import Draws
+from fourd_perception.synthetic.generator.links import Links
 from fourd_perception.synthetic.generator.scene import Scenes
 from fourd_perception.synthetic.generator.spec import SceneSpec
+from fourd_perception.synthetic.generator.things import bodies
 from fourd_perception.synthetic.motion import Motion
 from fourd_perception.synthetic.scene import Body, cast, SKY
 from fourd_perception.synthetic.textures import Texture
@@ -33,13 +38,13 @@ class PlainScene:
 
     def __init__(self, scenes: Scenes, size: tuple[int, int]) -> None:
         self.scenes, self.size = scenes, size
-        bodies = scenes.bodies
-        assert (bodies.kind != ABSENT).all()
-        self.poses = world_poses(bodies, scenes.links, scenes.seconds)[0]
+        there = scenes.bodies
+        assert (there.kind != ABSENT).all()
+        self.poses = world_poses(there, scenes.links, scenes.seconds)[0]
         self.cameras = camera_poses(scenes.rig, scenes.mounts, scenes.seconds[..., None])[0]
         self.bodies = [
             Body(str(i), _SHAPES[kind], tuple(half), _GREY, Motion((0.0, 0.0, 0.0)))
-            for i, (kind, half) in enumerate(zip(bodies.kind[0], bodies.half[0]))
+            for i, (kind, half) in enumerate(zip(there.kind[0], there.half[0]))
         ]
         y, x = np.mgrid[: size[0], : size[1]].reshape(2, -1).astype(float)
         self.pixels = np.stack([x, y])
@@ -102,3 +107,72 @@ class PlainScene:
             )
             longest = np.fmax(longest, np.hypot(*(moved - still)))
         return longest
+
+
+def handmade(
+    spec: SceneSpec,
+    placed: Sequence[tuple[int, tuple[float, float, float], tuple[float, float, float]]],
+    velocity: float = 0.0,
+    mirror: float = 0.0,
+    exposure: float = 0.0,
+    lamp: tuple[float, float, float] = (0.0, 0.0, 8.0),
+) -> Scenes:
+    """A scene of a few bodies (kind, half sizes, place), the last of which drives along x.
+
+    One camera, 1.5 m above the ground, looks along -y from y = 5, without any of the faults that
+    cameras have. A second lies between slices, 0 is in their middle.
+    """
+    scenes = drawn(0, spec)
+    kind, half, place = (np.array(column) for column in zip(*placed))
+    count = len(placed)
+    moving = bodies(
+        1,
+        count,
+        kind,
+        half,
+        place.astype(float),
+        link=(np.arange(count) == count - 1).astype(int),
+        instance=np.arange(count),
+        surface=np.arange(count),
+    )
+    links = Links.still(1, 2)
+    links.speed[0, 1] = velocity
+    rig = Links.still(1, 1)
+    rig.place[0, 0] = 0.0, 5.0, 1.5
+    rig.heading[0, 0], rig.tilt[0, 0, 1] = -0.5 * np.pi, 0.25
+    height, width = spec.size
+    k = np.array(
+        [[0.6 * width, 0, 0.5 * width - 0.5], [0, 0.6 * width, 0.5 * height - 0.5], [0, 0, 1]]
+    )
+    plain, none = np.ones((1, 1)), np.zeros((1, 1))
+    cameras = replace(
+        scenes.cameras,
+        exposure=np.ones((1, 1, spec.instants)),
+        balance=np.ones((1, 1, 3)),
+        gamma=plain,
+        saturation=plain,
+        vignetting=none,
+        shot=none,
+        read=none,
+        step=none,
+    )
+    lights = replace(
+        scenes.lights,
+        lamp=np.array([lamp]),
+        lamp_colour=np.full((1, 3), 0.6),
+        ambient=np.full((1, 3), 0.4),
+        shadow=np.array([1.0]),
+        penumbra=np.array([0.0]),
+        mirror=np.array([mirror]),
+    )
+    return replace(
+        scenes,
+        bodies=moving,
+        links=links,
+        rig=rig,
+        lights=lights,
+        cameras=cameras,
+        intrinsics=k[None, None],
+        seconds=(np.arange(spec.instants) - 0.5 * (spec.instants - 1))[None],
+        exposure=np.array([exposure]),
+    )

@@ -212,4 +212,4 @@ def test_drawn_networks_see_a_field_of_about_one_radian():
     tables = net.tables(28, 42)
     features = net.trunk(net.encode(torch.rand(1, 3, 3, 28, 42), tables), LAYOUT, tables)
     field = net.cameras(features)[-1][..., 7:]
-    assert (field > 0.3).all() and (field < 1.7).all()
+    assert torch.allclose(field, torch.ones_like(field))

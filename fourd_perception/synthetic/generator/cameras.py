@@ -17,6 +17,8 @@ LEAST_FLOW, MOST_FLOW = 0.1, 24.0
 RING, ROW, CLUSTER, AROUND = range(4)
 # Shares of the way to the next wall that a rig may go.
 _FREE = 0.7
+# Half the length of a rig as a share of half the free space.
+_LARGEST_RIG = 0.3
 _COLUMNS, _ROWS = 8, 6
 
 
@@ -36,27 +38,37 @@ def lenses(draws: Draws, views: int, size: tuple[int, int]) -> np.ndarray:
     return out
 
 
-def mounts(draws: Draws, views: int, reach: np.ndarray, indoors: np.ndarray) -> np.ndarray:
-    """rig_from_camera [B, V, 4, 4]: a ring, a stereo row, a cluster, or cameras round a hall."""
+def rig_kinds(draws: Draws, views: int, indoors: np.ndarray) -> np.ndarray:
+    """`RING`, `ROW`, `CLUSTER` or `AROUND` [B]: cameras round a hall stand only indoors."""
+    kind = draws.choice('kind', (0.3, 0.25, 0.25, 0.2))
+    return np.where((kind == AROUND) & (~indoors | (views == 1)), RING, kind)
+
+
+def mounts(draws: Draws, views: int, kind: np.ndarray, extent: np.ndarray) -> np.ndarray:
+    """rig_from_camera [B, V, 4, 4]: a ring, a stereo row, a cluster, or cameras round a hall.
+
+    kind: [B], of `rig_kinds`; extent: [B, 2] metres, half of the free space along x and y
+    """
     n = len(draws)
     if views == 1:
         return np.broadcast_to(transform(RIG_FROM_OPTICAL, np.zeros(3)), (n, 1, 4, 4)).copy()
-    kind = draws.choice('rig', (0.3, 0.25, 0.25, 0.2))
-    kind = np.where((kind == AROUND) & ~indoors, RING, kind)[:, None]
+    kind = kind[:, None]
     k = np.arange(views)
-    spacing = draws.log_uniform('spacing', 0.05, 0.35)[:, None]
+    # The ends of a row stay away from walls.
+    most = 2 * _LARGEST_RIG * extent.min(1) / views
+    spacing = np.minimum(draws.log_uniform('spacing', 0.05, 0.35), most)[:, None]
     bearing = 2 * np.pi * k / views
     ring = vector(np.cos(bearing), np.sin(bearing), 0.0) * spacing[..., None]
     row = vector(np.zeros((n, views)), spacing * (k - 0.5 * (views - 1)), 0.0)
     cloud = draws.uniform('cluster', -1, 1, (views, 3)) * spacing[..., None]
-    far = draws.uniform('circle', 0.35, 0.6, (views,)) * reach[:, None]
     around = bearing + draws.uniform('round', -0.3, 0.3, (views,))
-    circle = vector(
-        far * np.cos(around), far * np.sin(around), draws.uniform('up', 0, 1, (views,))
-    )
+    far = draws.uniform('circle', 0.5, 0.9, (views, 1)) * extent[:, None]
+    up = draws.uniform('up', 0, 1, (views,))
+    circle = vector(far[..., 0] * np.cos(around), far[..., 1] * np.sin(around), up)
     place = np.choose(kind[..., None], [ring + 0 * row, row, cloud, circle])
     small = draws.uniform('yaw', -0.1, 0.1, (views,))
-    yaw = np.choose(kind, [bearing + small, small, 4 * small, around + np.pi + small])
+    inward = np.arctan2(-circle[..., 1], -circle[..., 0])
+    yaw = np.choose(kind, [bearing + small, small, 4 * small, inward + small])
     pitch = draws.uniform('pitch', -0.08, 0.08, (views,)) + 0.25 * (kind == AROUND)
     roll = draws.uniform('roll', -0.04, 0.04, (views,))
     return transform(rotations(np.stack([roll, pitch, yaw], -1)) @ RIG_FROM_OPTICAL, place)
@@ -106,7 +118,8 @@ def set_off(
     per_metre, per_radian = _rates(pose, mounted, intrinsics, size, standing, ahead, axis)
     # The path itself is level: `heading` points along it, the rig is turned back on it.
     level = vector(np.cos(aside + rig.heading[:, 0]), np.sin(aside + rig.heading[:, 0]), steep)
-    room = _room(pose, level, standing)
+    radius = np.linalg.norm(mounted[..., :3, 3], axis=-1).max(1)
+    room = (_room(pose, level, standing) - radius).clip(0)
     step = np.diff(seconds, axis=1).mean(1) if seconds.shape[1] > 1 else np.ones(n)
     longest = np.abs(seconds).max(1).clip(1e-6)
     speed = np.minimum((1 - share) * want / (per_metre * step), _FREE * room / longest)

@@ -27,7 +27,7 @@ _WASTE, _FEW = 1.3, 16
 class Forms:
     """The bodies of F frames, P each, as rays meet them. Tensors on one device.
 
-    unit_from_frame: float32 [F, P, 3, 4]
+    unit_from_frame: float32 [F, P, 12], rows of 3 x 4
     bent:            float32 [F, P]: 1 for a ball and its half, 0 for a cylinder and a wedge
     boxes, rounds, cuts: bool [F, P]: cubes, balls and cylinders, halves of a cube or a ball
     compiled:        kernels are compiled at first use
@@ -68,7 +68,7 @@ def cast(beams: Beams, forms: Forms, nearest: float = 1e-4) -> tuple[torch.Tenso
     body = torch.zeros(count, rays, dtype=torch.int64, device=length.device)
     fused = forms.compiled or length.device.type != 'cpu'
     most = max((_BLOCK_FUSED if fused else _BLOCK) // rays, 2)
-    tables = forms.unit_from_frame.flatten(2), forms.bent
+    tables = forms.unit_from_frame, forms.bent
     rays_of = beams.frame, beams.origin, beams.directions
     for meet, family in (
         (_meet_boxes, forms.boxes),
@@ -77,10 +77,9 @@ def cast(beams: Beams, forms: Forms, nearest: float = 1e-4) -> tuple[torch.Tenso
     ):
         first_met = kernel(meet, forms.compiled)
         for beam, bodies in _lists(beams.candidates & family[beams.frame], most):
-            met, which = first_met(*tables, *rays_of, beam, bodies, nearest)
-            before = length[beam]
-            length[beam] = torch.minimum(met, before)
-            body[beam] = torch.where(met < before, which, body[beam])
+            found = first_met(*tables, *rays_of, beam, bodies, nearest, length, body)
+            length.index_copy_(0, beam, found[0])
+            body.index_copy_(0, beam, found[1])
     return length, body
 
 
@@ -106,7 +105,7 @@ def _lists(chosen: torch.Tensor, most: int) -> list[tuple[torch.Tensor, torch.Te
             if whole > most or whole > _WASTE * total + _FEW:
                 break
             last += 1
-        beams = order[first:last] if last - first > 1 else order[[first, first]]
+        beams = order[first:last].repeat(2 if last - first == 1 else 1)
         slots = torch.arange(max(lengths[last - 1], 2), device=chosen.device)
         places = start[beams, None] + torch.where(slots < counts[beams, None], slots, 0)
         out.append((beams, body[places]))
@@ -123,15 +122,21 @@ def _meet_boxes(
     beam: torch.Tensor,
     bodies: torch.Tensor,
     nearest: float,
+    length: torch.Tensor,
+    body: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """First cube on the rays of some beams [n]: length [n, R], and which of bodies [n, K]."""
+    """Cubes on the rays of some beams [n], one of bodies [n, K] or what was met before.
+
+    Returns length and body [n, R] of the nearest.
+    """
     units = _in_units(maps[frame[beam][:, None], bodies], origin[beam], directions[beam])
     nears, fars = zip(*(_slab(start, along) for start, along in units))
     near = torch.maximum(torch.maximum(nears[0], nears[1]), nears[2])
     far = torch.minimum(torch.minimum(fars[0], fars[1]), fars[2])
     (x, _), (y, _), (z, _) = units
     outside = torch.maximum(torch.maximum(x.abs(), y.abs()), z.abs())
-    return _first(near, far, outside, near - far, nearest, bodies)
+    met = _first(near, far, outside, near - far, nearest, bodies)
+    return _nearer(*met, length[beam], body[beam])
 
 
 def _meet_round(
@@ -143,8 +148,10 @@ def _meet_round(
     beam: torch.Tensor,
     bodies: torch.Tensor,
     nearest: float,
+    length: torch.Tensor,
+    body: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """First ball or cylinder on the rays of some beams."""
+    """The same of balls and cylinders."""
     of = frame[beam][:, None], bodies
     (x, dx), (y, dy), (z, dz) = _in_units(maps[of], origin[beam], directions[beam])
     lower, upper = _slab(z, dz)
@@ -152,7 +159,8 @@ def _meet_round(
     middle, reach, rest, within = _ball(x, y, w * z, dx, dy, w * dz)
     near, far = torch.maximum(middle - reach, lower), torch.minimum(middle + reach, upper)
     outside = torch.maximum(within, z * z)
-    return _first(near, far, outside, torch.maximum(near - far, -rest), nearest, bodies)
+    met = _first(near, far, outside, torch.maximum(near - far, -rest), nearest, bodies)
+    return _nearer(*met, length[beam], body[beam])
 
 
 def _meet_cut(
@@ -164,8 +172,10 @@ def _meet_cut(
     beam: torch.Tensor,
     bodies: torch.Tensor,
     nearest: float,
+    length: torch.Tensor,
+    body: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """First wedge (x + z <= 0 of a cube) or dome (z >= 0 of a ball) on the rays of some beams."""
+    """The same of wedges (x + z <= 0 of a cube) and domes (z >= 0 of a ball)."""
     of = frame[beam][:, None], bodies
     (x, dx), (y, dy), (z, dz) = _in_units(maps[of], origin[beam], directions[beam])
     w = bent[of][..., None]
@@ -178,7 +188,8 @@ def _meet_cut(
         near, far = torch.maximum(near, lower), torch.minimum(far, upper)
     outside = torch.maximum(torch.maximum(x.abs(), y.abs()), torch.maximum(z.abs(), within))
     outside = torch.maximum(outside, 1 + side)
-    return _first(near, far, outside, torch.maximum(near - far, -rest), nearest, bodies)
+    met = _first(near, far, outside, torch.maximum(near - far, -rest), nearest, bodies)
+    return _nearer(*met, length[beam], body[beam])
 
 
 def _in_units(
@@ -241,3 +252,9 @@ def _first(
     missed = torch.maximum(missed, nearest - length).clamp(min=0)
     length, which = (length + missed * _PENALTY).min(1)
     return length, bodies.gather(1, which)
+
+
+def _nearer(
+    length: torch.Tensor, body: torch.Tensor, before: torch.Tensor, body_before: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.minimum(length, before), torch.where(length < before, body, body_before)

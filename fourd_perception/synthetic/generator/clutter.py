@@ -75,7 +75,7 @@ def clutter(
         straight = draws.chance('straight', 0.8, shape)
         yaw = np.where(straight, facing[:, None] + quarter + 0.04 * yaw, yaw)
     tilt = draws.uniform('tilt', -np.pi, np.pi, (THINGS, 2)) * hangs[..., None]
-    count = LEAST_THINGS + draws.index('count', THINGS - LEAST_THINGS + 1)
+    count = draws.log_uniform('count', LEAST_THINGS, THINGS + 1).astype(int)
     kit = np.where(np.arange(THINGS) < count[:, None], kit, ABSENT)
     surface = draws.index('surface', ANY.stop - ANY.start, (THINGS, 2)) + ANY.start
     return put(kit, half, place, yaw, surface, first_instance + np.arange(THINGS), tilt)

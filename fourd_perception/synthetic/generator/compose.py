@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from fourd_perception.synthetic.generator.bodies import Bodies
-from fourd_perception.synthetic.generator.cameras import lenses, mounts, resting_rig, set_off
+from fourd_perception.synthetic.generator.cameras import (
+    AROUND,
+    lenses,
+    mounts,
+    resting_rig,
+    rig_kinds,
+    set_off,
+)
 from fourd_perception.synthetic.generator.draws import Draws
 from fourd_perception.synthetic.generator.lights import draw_lights
 from fourd_perception.synthetic.generator.links import Links
@@ -33,12 +40,17 @@ def compose(draws: Draws, spec: SceneSpec) -> Scenes:
     around = _place(draws, kind, spec)
     indoors, on_street = kind == _ROOM, kind == _STREET
     seconds = _seconds(draws, spec.instants)
-    still = spec.setting == 'still' or draws.chance('still', _STILL) & (spec.setting == 'mixed')
-    still = np.broadcast_to(still, kind.shape)
+    rigs = rig_kinds(draws.within('rigs'), spec.views, indoors)
+    still = draws.chance('still', _STILL) & (spec.setting == 'mixed')
+    # Cameras round a hall stand, and its middle is theirs.
+    still |= (rigs == AROUND) | (spec.setting == 'still')
+    middle = (rigs == AROUND)[:, None] & np.array([True, True, False])
+    spot = np.where(middle, 0.0, around.spot)
+    heading = np.where(rigs == AROUND, 0.0, around.heading)
     driving = on_street & (draws.chance('driving', 0.7) | (spec.setting in ('street', 'rig')))
     k = lenses(draws.within('lenses'), spec.views, spec.size)
-    mounted = mounts(draws.within('mounts'), spec.views, around.reach, indoors)
-    rig = resting_rig(draws.within('rest'), around.spot, around.heading, ~driving)
+    mounted = mounts(draws.within('mounts'), spec.views, rigs, around.extent)
+    rig = resting_rig(draws.within('rest'), spot, heading, ~driving & (rigs != AROUND))
     least = np.minimum(0.35, 0.08 * around.reach)
     standing = _cleared(around.bodies, camera_poses(rig, mounted, 0 * seconds[..., None]), least)
     rig = set_off(

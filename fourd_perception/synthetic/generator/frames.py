@@ -63,10 +63,10 @@ class Frames:
         """The numbers clip * V + view of numbered frames."""
         return number // (self.shape[2] * self.shape[3])
 
-    def number(self, moment: int) -> torch.Tensor:
-        """Numbers of the frames at one moment of the exposure [B * V * T]."""
+    def numbers(self, moment: int, each: int = 1) -> torch.Tensor:
+        """Numbers of the frames at one moment of the exposure, [B * V * T * each]."""
         b, v, t, s = self.shape
-        return torch.arange(b * v * t, device=self.device) * s + moment
+        return torch.arange(b * v * t * each, device=self.device) // each * s + moment
 
 
 def frames(
@@ -111,7 +111,7 @@ def forms_of(
     cut = (kind == WEDGE) | (kind == DOME)
     bent = (kind == ELLIPSOID) | (kind == DOME)
     round_ = (kind == ELLIPSOID) | (kind == CYLINDER)
-    return Forms(maps.float(), bent.float(), kind == BOX, round_, cut, compiled)
+    return Forms(maps.flatten(2).float(), bent.float(), kind == BOX, round_, cut, compiled)
 
 
 def inverse(rigid: torch.Tensor) -> torch.Tensor:

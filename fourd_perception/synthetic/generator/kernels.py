@@ -12,7 +12,11 @@ from torch.fx.experimental import _config as shapes
 
 @cache
 def kernel(function: Callable[..., Any], compiled: bool) -> Callable[..., Any]:
-    """The function itself, or fused into few loops when it is first called (a minute or so)."""
+    """The function itself, or fused into few loops when it is first called (a minute or so).
+
+    So that it is not compiled anew, no dimension that varies may be 1, and no tensor a view: what
+    lies under a view is held against the first call's as well.
+    """
     if not compiled:
         return function
     fused = torch.compile(function, dynamic=True)

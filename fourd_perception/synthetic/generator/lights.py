@@ -9,7 +9,7 @@ from fourd_perception.synthetic.generator.materials import hsv
 from fourd_perception.synthetic.generator.tiles import PER_FAMILY
 import numpy as np
 
-_SOFT_SHADOWS, _NO_SHADOWS, _MIRRORS = 0.25, 0.15, 0.15
+_SOFT_SHADOWS, _NO_SHADOWS, _MIRRORS = 0.25, 0.25, 0.15
 
 
 @dataclass(frozen=True, eq=False)

@@ -71,7 +71,7 @@ def draw_materials(draws: Draws, scale: np.ndarray, held_out: bool) -> Materials
     tile = _tiles(draws, count, held_out)
     plain = draws.chance('plain', _PLAIN, shape)
     plain[:, FRONTS.start : FRONTS.stop] = False
-    contrast = draws.uniform('contrast', 0.25, 1.1, shape) * ~plain
+    contrast = draws.uniform('contrast', 0.35, 1.4, shape) * ~plain
     mix = 0.6 * np.eye(3) + draws.uniform('mix', -0.45, 0.45, (count, 3, 3))
     # Half of them are of one hue, light and dark.
     grey = draws.chance('one hue', 0.5, shape)[..., None, None]

@@ -21,7 +21,7 @@ def reflections(
     some = ground.any(1).nonzero()[:, 0]
     frame = beams.frame[some]
     # The plane z = 1 of the ground's unit cube, in the frame of the camera.
-    row = frames.forms.unit_from_frame[frame, 0, 2]
+    row = frames.forms.unit_from_frame[frame, 0, 8:]
     scale = row[:, :3].norm(dim=1, keepdim=True)
     normal, height = row[:, :3] / scale, (row[:, 3:] - 1) / scale
     image = -2 * height * normal

@@ -139,8 +139,9 @@ def _compressed(image: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
     ycc = torch.einsum('ij,...jhw->...ihw', mix, image)
     luma = _quantised(ycc[..., :1, :, :], _LUMA, step)
     small = F.avg_pool2d(ycc[..., 1:, :, :].flatten(0, 3), 2).unflatten(0, (*ycc.shape[:3], 2))
-    chroma = _quantised(small, _CHROMA, step)
-    chroma = chroma.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    chroma = _quantised(small, _CHROMA, step).flatten(0, 3)[:, None]
+    chroma = F.interpolate(chroma, scale_factor=2, mode='bilinear')
+    chroma = chroma.view(*ycc.shape[:3], 2, *ycc.shape[-2:])
     return torch.einsum('ij,...jhw->...ihw', mix.inverse(), torch.cat([luma, chroma], -3))
 
 

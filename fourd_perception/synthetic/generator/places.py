@@ -74,7 +74,7 @@ def room(draws: Draws, held_out: bool) -> Surroundings:
     things = clutter(
         draws.within('things'), _INDOORS, low, high, scale, floating, 1, held_out, zero
     )
-    spot = draws.uniform('spot', -0.75, 0.75, (3,)) * vector(hx, hy, 0)
+    spot = draws.uniform('spot', -0.6, 0.6, (3,)) * vector(hx, hy, 0)
     spot[:, 2] = draws.uniform('eye', 0.5, 1.8)
     heading = np.arctan2(-spot[:, 1], -spot[:, 0]) + draws.uniform('look', -1.1, 1.1)
     lamp = draws.uniform('lamp', -0.8, 0.8, (3,)) * vector(hx, hy, 0)
@@ -85,6 +85,7 @@ def room(draws: Draws, held_out: bool) -> Surroundings:
         spot=spot,
         heading=heading,
         reach=np.minimum(np.hypot(hx, hy), 6.0),
+        extent=np.stack([hx, hy], -1),
     )
 
 
@@ -148,6 +149,7 @@ def open_ground(draws: Draws, held_out: bool) -> Surroundings:
         spot=spot,
         heading=np.arctan2(-spot[:, 1], -spot[:, 0]) + draws.uniform('look', -0.9, 0.9),
         reach=reach,
+        extent=np.stack([reach, reach], -1),
     )
 
 
@@ -200,6 +202,7 @@ def street(draws: Draws, held_out: bool) -> Surroundings:
         spot=spot,
         heading=draws.uniform('look', -0.25, 0.25),
         reach=np.full(n, 12.0),
+        extent=np.stack([np.full(n, 12.0), wide], -1),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fourd_perception.geometry.clips import Clips
 from fourd_perception.synthetic.generator.compose import camera_poses
-from fourd_perception.synthetic.generator.frames import frames
+from fourd_perception.synthetic.generator.frames import Frames, frames
 from fourd_perception.synthetic.generator.photograph import photograph
 from fourd_perception.synthetic.generator.scene import Scenes
 from fourd_perception.synthetic.generator.spec import SceneSpec
@@ -17,12 +17,8 @@ import torch
 
 def render(scenes: Scenes, spec: SceneSpec, device: torch.device, compiled: bool) -> Clips:
     """The clips of some scenes."""
-    b, v, t = len(scenes.seconds), spec.views, spec.instants
-    blurred = bool((scenes.exposure > 0).any())
-    shares = np.array([0.0, *MOMENTS] if blurred else [0.0])
-    moments = scenes.seconds[..., None] + scenes.exposure[:, None, None] * shares
-    poses = camera_poses(scenes.rig, scenes.mounts, moments)
-    seen = frames(scenes.bodies, scenes.links, poses, scenes.intrinsics, moments, device, compiled)
+    seen = scene_frames(scenes, device, compiled)
+    b, v, t, _ = seen.shape
     known, body = truth(seen, torch.from_numpy(scenes.bodies.instance).to(device), spec.size)
     light = Viewing.of(scenes, seen).images(spec.size)
     points, visible = tracks(seen, known.depth, body, scenes.tracked)
@@ -30,8 +26,8 @@ def render(scenes: Scenes, spec: SceneSpec, device: torch.device, compiled: bool
     clip = torch.ones(b, dtype=torch.bool, device=device)
     return Clips(
         images=photograph(light, scenes.cameras),
-        present=clip[:, None, None].expand(b, v, t),
-        seconds=torch.from_numpy(scenes.seconds).to(device)[:, None].expand(b, v, t),
+        present=clip[:, None, None].repeat(1, v, t),
+        seconds=torch.from_numpy(scenes.seconds).to(device)[:, None].repeat(1, v, 1),
         intrinsics=k.contiguous(),
         world_from_camera=seen.world_from_camera[:, :, :, 0].float(),
         **vars(known),
@@ -39,3 +35,12 @@ def render(scenes: Scenes, spec: SceneSpec, device: torch.device, compiled: bool
         track_visible=visible,
         metric=clip,
     )
+
+
+def scene_frames(scenes: Scenes, device: torch.device, compiled: bool) -> Frames:
+    """Where everything is at the instants, and at the moments that open shutters take in."""
+    blurred = bool((scenes.exposure > 0).any())
+    shares = np.array([0.0, *MOMENTS] if blurred else [0.0])
+    moments = scenes.seconds[..., None] + scenes.exposure[:, None, None] * shares
+    poses = camera_poses(scenes.rig, scenes.mounts, moments)
+    return frames(scenes.bodies, scenes.links, poses, scenes.intrinsics, moments, device, compiled)

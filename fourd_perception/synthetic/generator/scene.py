@@ -28,6 +28,7 @@ class Surroundings:
     spot:    float64 [B, 3] where the rig is in the middle of the clip
     heading: float64 [B] where it looks then, about z
     reach:   float64 [B] metres, about how far things are
+    extent:  float64 [B, 2] metres, half of the free space along x and y
     """
 
     bodies: Bodies
@@ -35,6 +36,7 @@ class Surroundings:
     spot: np.ndarray
     heading: np.ndarray
     reach: np.ndarray
+    extent: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)

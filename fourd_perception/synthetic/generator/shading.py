@@ -58,7 +58,7 @@ def shade(
     lights = torch.cat(
         [lamp, up, paint.lamp_colour[clip], paint.ambient[clip], spacing[:, None]], 1
     )
-    tables = frames.forms.unit_from_frame.flatten(2), paint.bodies, paint.texels
+    tables = frames.forms.unit_from_frame, paint.bodies, paint.texels
     rays_of = beams.frame, clip, beams.origin, beams.directions, length, body, lights, lit
     fused = frames.forms.compiled or length.device.type != 'cpu'
     step = max((_BLOCK_FUSED if fused else _BLOCK) // rays, 2)
@@ -67,7 +67,7 @@ def shade(
     for start in range(0, count, step):
         # Never a single beam, which the kernel would be compiled for anew.
         beam = torch.arange(start, min(start + step, count), device=length.device)
-        doubled = beam.expand(2) if len(beam) == 1 else beam
+        doubled = beam.repeat(2) if len(beam) == 1 else beam
         out.append(colours(*tables, *rays_of, doubled)[: len(beam)])
     return torch.cat(out)
 

@@ -21,7 +21,7 @@ class Lamps:
     """Lamps seen as cameras, one per frame of moving bodies, that look at the cameras' places.
 
     number:          int64 [F] the lamp of each numbered frame of the cameras
-    lamp_from_frame: float32 [F, 3, 4]
+    lamp_from_frame: float32 [F, 12], rows of 3 x 4
     forms, outlines: of the bodies before the lamps
     """
 
@@ -48,7 +48,7 @@ def lamps_at(frames: Frames, lamp: torch.Tensor, caster: torch.Tensor) -> Lamps:
     number = torch.arange(b * t * s, device=lamp.device).view(b, 1, t * s)
     return Lamps(
         number=number.expand(-1, v, -1).flatten(),
-        lamp_from_frame=lamp_from_camera[..., :3, :].float().flatten(0, 3),
+        lamp_from_frame=lamp_from_camera[..., :3, :].flatten(0, 3).flatten(1).float(),
         forms=forms_of(flat, half, kind, frames.forms.compiled),
         outlines=outlines(flat[..., :3, :], half, kind != ABSENT, frames.forms.compiled),
     )
@@ -68,7 +68,7 @@ def _looking(place: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 def shadowed(lamps: Lamps, beams: Beams, length: torch.Tensor) -> torch.Tensor:
     """1 where a body stands between what a ray has met and the lamp, else 0, [N, R]."""
-    maps = lamps.lamp_from_frame[beams.frame].flatten(1)
+    maps = lamps.lamp_from_frame[beams.frame]
     rays, depth, low, high = kernel(_from_lamp, lamps.forms.compiled)(
         maps, beams.directions, length
     )

@@ -61,7 +61,7 @@ def _seen(frames: Frames, points: torch.Tensor, size: tuple[int, int]) -> torch.
         return inside
     aim = torch.where(inside[..., None], rays, rays.new_tensor([0.0, 0.0, 1.0]))
     aim = aim.flatten(0, 2).mT.contiguous()
-    number = frames.number(0)
+    number = frames.numbers(0)
     near = in_windows(frames.outlines, number, aim[:, :2].amin(2), aim[:, :2].amax(2))
     length, _ = cast(Beams(number, aim.new_zeros(len(aim), 3), aim, near), frames.forms)
     hidden = length.view(b, v, t, -1).clamp(max=MISS) < z * (1 - _MARGIN)

@@ -126,7 +126,7 @@ def _carried(
     for maps in (torch.cat([moved, infinite], dim=3), ego):
         filled = maps.new_zeros(*posed.shape[:3], *maps.shape[3:])
         filled[:, :, here] = maps
-        out.append(filled[..., :3, :].float().flatten(-2).flatten(0, 2))
+        out.append(filled[..., :3, :].flatten(-2).flatten(0, 2).float())
     return out[0], out[1]
 
 
@@ -142,14 +142,29 @@ def _aimed(
     frame: torch.Tensor,
     body: torch.Tensor,
     points: torch.Tensor,
+    places: torch.Tensor,
     lens: torch.Tensor,
+    width: int,
+    height: int,
 ) -> tuple[torch.Tensor, ...]:
-    """Rays x/z, y/z, depth z and pixels u, v [N, R] of points [N, 3, R] that their bodies carry.
+    """Where pixels at places [N, 2, R] go whose points [N, 3, R] are carried by their bodies.
 
-    maps [F, P, 12]; frame [N], body [N, R] number them; lens [N, 4]
+    maps [F, P, 12]; frame [N], body [N, R] number them; lens [N, 4]. Returns the flow [N, 2, R],
+    rays [N, 3, R] to the points, their bounds [N, 2], and how far one must see along the ray:
+    the depth [N, R], 0 outside the image.
     """
     m = maps[frame[:, None], body].unbind(-1)
-    return _projected(m, points.unbind(1), lens[..., None].unbind(1))
+    x, y, depth, u, v = _projected(m, points.unbind(1), lens[..., None].unbind(1))
+    inside = (u >= -0.5) & (u <= width - 0.5) & (v >= -0.5) & (v <= height - 0.5)
+    # Comparisons with NaN are false: what is behind the camera is outside.
+    zero, one = torch.zeros_like(u), torch.ones_like(u)
+    rays = torch.stack([torch.where(inside, x, zero), torch.where(inside, y, zero), one], 1)
+    seen = torch.stack([x, y], 1)
+    low = torch.where(inside[:, None], seen, float('inf')).amin(2)
+    high = torch.where(inside[:, None], seen, -float('inf')).amax(2)
+    reach = torch.where(inside, torch.where(body == maps.shape[1] - 1, MISS, depth), zero)
+    flow = torch.stack([u, v], 1) - places
+    return flow, rays, low, high, reach
 
 
 def _apart(
@@ -187,30 +202,26 @@ def _motion(
     """Flow [N, 2, R] and occlusion uint8 [N, R] to the instant one step away."""
     height, width = size
     b, v, t, s = frames.shape
-    bodies = frames.half.shape[1]
-    aimed = kernel(_aimed, frames.forms.compiled)
     maps, lens = _carried(frames, step)[0], _lenses(frames, pixels.frame)
-    ray_x, ray_y, depth, u, v_ = aimed(maps, pixels.frame, pixels.body, pixels.points, lens)
-    inside = (u >= -0.5) & (u <= width - 0.5) & (v_ >= -0.5) & (v_ <= height - 0.5)
-    rays = torch.stack([ray_x, ray_y], 1)
-    seen = inside[:, None]
-    targets = torch.cat([torch.where(seen, rays, 0.0), torch.ones_like(depth)[:, None]], 1)
-    low = torch.where(seen, rays, float('inf')).amin(2)
-    high = torch.where(seen, rays, -float('inf')).amax(2)
+    flow, rays, low, high, reach = kernel(_aimed, frames.forms.compiled)(
+        maps, pixels.frame, pixels.body, pixels.points, pixels.places, lens, width, height
+    )
     number = (pixels.frame + step).clamp(0, b * v * t - 1) * s
     near = in_windows(frames.outlines, number, low, high)
-    length, _ = cast(Beams(number, rays.new_zeros(len(rays), 3), targets, near), frames.forms)
-    reach = torch.where(pixels.body == bodies, MISS, depth * (1 - _MARGIN))
-    hidden = (~inside | (length < reach)).to(torch.uint8)
+    beams = Beams(number, rays.new_zeros(len(rays), 3), rays, near)
+    length, _ = cast(beams, frames.forms)
+    # Outside the image nothing is seen, whatever is met.
+    hidden = ((length < reach * (1 - _MARGIN)) | (reach == 0)).to(torch.uint8)
     instant = pixels.frame % t + step
     hidden[(instant < 0) | (instant >= t)] = UNKNOWN
-    return torch.stack([u, v_], 1) - pixels.places, hidden
+    return flow, hidden
 
 
 def _own_motion(frames: Frames, pixels: _Pixels) -> torch.Tensor:
     """Pixels [N, R]: the longest own motion to any instant of the clip (specification B.16)."""
     v, t = frames.shape[1:3]
-    largest = torch.zeros_like(pixels.points[:, 0])
+    # One instant alone tells nothing.
+    largest = torch.full_like(pixels.points[:, 0], 0.0 if t > 1 else float('nan'))
     moves = torch.cat([frames.moves, torch.zeros_like(frames.moves[:, :1])], 1)
     tile, ray = moves[pixels.frame[:, None] // (v * t), pixels.body].nonzero(as_tuple=True)
     if not len(tile):

@@ -73,23 +73,23 @@ class Viewing:
     def images(self, size: tuple[int, int]) -> torch.Tensor:
         """RGB float32 [B, V, T, 3, H, W], samples in 0..1."""
         b, v, t, moments = self.seen.shape
-        total = torch.zeros(b, v, t, 3, *size, device=self.seen.device)
+        total = torch.zeros((), device=self.seen.device)
         # Samples go together unless time or the lamp tells them apart.
         apart = moments > 1 or bool((self.penumbra > 0).any())
         groups = [(k,) for k in range(4)] if apart else [(0, 1, 2, 3)]
         for group in groups:
             beams = self._beams(group[0] + 1 if moments > 1 else 0, group, size)
             lamp = self._lamp(_LAMPS[group[0]])
-            colours = self._colours(beams, lamp).unflatten(2, (len(group), -1)).sum(2)
-            total += untiled(colours.unflatten(0, (b, v, t, -1)).movedim(3, -2), size)
-        return total / len(_SAMPLES)
+            total = total + self._colours(beams, lamp).unflatten(2, (len(group), -1)).sum(2)
+        tiles = total.unflatten(0, (b, v, t, -1)).movedim(3, -2)
+        return untiled(tiles, size) / len(_SAMPLES)
 
     def _beams(self, moment: int, samples: tuple[int, ...], size: tuple[int, int]) -> Beams:
         """Rays through samples of all pixels at one moment of the exposure, a beam per tile."""
         seen = self.seen
         rays = torch.cat([pixel_rays(seen.intrinsics, size, _SAMPLES[k]) for k in samples], -1)
         rays = rays[:, :, None].expand(-1, -1, seen.shape[2], -1, -1, -1)
-        number = seen.number(moment).repeat_interleave(rays.shape[3])
+        number = seen.numbers(moment, rays.shape[3])
         rays = rays.flatten(0, 3)
         near = in_windows(seen.outlines, number, rays[:, :2].amin(2), rays[:, :2].amax(2))
         return Beams(number, rays.new_zeros(len(rays), 3), rays, near)
@@ -134,7 +134,7 @@ class Viewing:
         lit = torch.ones_like(far)
         shown = shade(self.seen, self.paint, onward, far, met, lamp[some], lit)
         shown = self._with_sky(onward, far, shown)
-        row = self.seen.forms.unit_from_frame[onward.frame, 0, 2, :3]
+        row = self.seen.forms.unit_from_frame[onward.frame, 0, 8:11]
         normal = row / row.norm(dim=1, keepdim=True)
         steep = (normal[..., None] * onward.directions).sum(1) / onward.directions.norm(dim=1)
         # Schlick's approximation, less steep than that of glass.
@@ -151,7 +151,7 @@ class Viewing:
         if not len(some):
             return colours
         # Never a single beam, which the kernel would be compiled for anew.
-        some = some.expand(2) if len(some) == 1 else some
+        some = some.repeat(2) if len(some) == 1 else some
         frame = beams.frame[some]
         world = self.seen.world_from_camera.flatten(0, 3)[frame].float()
         clip, directions = self.seen.clip(frame), beams.directions[some]
