@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from functools import partial
 
+from fourd_perception.model.cell_pairs import CellPairs
 from fourd_perception.model.grid_cells import GridCells
 from fourd_perception.model.grid_check import check_grid
 from fourd_perception.model.heads.flow import FlowModule
@@ -70,6 +71,22 @@ class GridPredictor(ABC):
             self._known.flows(cells.keys[older], cells.keys[newer], partial(compute, older, newer))
             for older, newer in cells.pairs
         ]
+
+    def _around(self, cells: GridCells, images: torch.Tensor, flows: list[Pair]) -> CellPairs:
+        """The pairs among `cells.around`, counted from its first cell."""
+        first = cells.around.start
+        chosen = [
+            (older - first, newer - first, *ways)
+            for (older, newer), ways in zip(cells.pairs, flows)
+            if older >= first
+        ]
+        nothing = images.new_zeros(0, 3, *images.shape[2:])
+        out, home = (torch.cat([nothing, *(pair[2 + way] for pair in chosen)]) for way in (0, 1))
+        return CellPairs.of(
+            [(older, newer) for older, newer, *_ in chosen],
+            (out[:, :2], out[:, 2:]),
+            (home[:, :2], home[:, 2:]),
+        )
 
     def _flow_maps(
         self, cells: GridCells, images: torch.Tensor, flows: list[Pair]

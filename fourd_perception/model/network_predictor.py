@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Protocol
 
 from fourd_perception.geometry.poses import invert, transform
+from fourd_perception.model.cell_pairs import CellPairs, other_frames, posed_motions
 from fourd_perception.model.cross_view import HiddenTokens, ObserveLayer
 from fourd_perception.model.grid_cells import GridCells
 from fourd_perception.model.grid_predictor import GridPredictor
-from fourd_perception.model.motion_mask import motion_mask
 from fourd_perception.model.network import Features, Network, SizeTables
 from fourd_perception.model.pose_encoding import decode, pixel_centred
 from fourd_perception.model.precision import default_precision, placed
@@ -103,8 +103,9 @@ class NetworkPredictor(GridPredictor):
             mask = self._mask(cells, features, tables)
         else:
             seen = network.motion_features(features, tables, cells.dense)[0]
-            k = torch.from_numpy(intrinsics).to(depth)
-            mask = motion_mask(network.motion_head, cells, seen, depth, k, poses, flows)
+            pairs = self._around(cells, images, flows)
+            k, where = (torch.from_numpy(n[cells.around]).to(depth) for n in (intrinsics, poses))
+            mask = self._motion_mask(cells, pairs, seen, depth, k, where)
         return Prediction(
             depth=cells.maps(depth[wanted:], cells.dense),
             depth_confidence=cells.maps(confidence[wanted:], cells.dense),
@@ -124,6 +125,24 @@ class NetworkPredictor(GridPredictor):
             return cells.maps(nothing, slice(0, 0))
         logits = self._network.dense('mask_head', features, tables, cells.dense)
         return cells.maps(logits[0, :, 0], cells.dense)
+
+    def _motion_mask(
+        self,
+        cells: GridCells,
+        pairs: CellPairs,
+        features: torch.Tensor,
+        depth: torch.Tensor,
+        intrinsics: torch.Tensor,
+        poses: torch.Tensor,
+    ) -> torch.Tensor:
+        """Features of the wanted cells, all else of `cells.around`."""
+        if len(cells.layout.instants) < 2:
+            return cells.maps(depth[:0], slice(0, 0))
+        wanted = cells.dense.start - cells.around.start
+        motions = posed_motions(pairs, poses)
+        others = other_frames(pairs, depth, intrinsics, motions, range(wanted, len(depth)))
+        logits = self._network.motion_head(features, depth[wanted:], intrinsics[wanted:], others)
+        return cells.maps(logits, cells.dense)
 
     def _tables_of(self, height: int, width: int) -> SizeTables:
         if self._tables is None or (self._tables.height, self._tables.width) != (height, width):

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from fourd_perception.model.cell_layout import CellLayout
+from fourd_perception.model.cell_pairs import other_frames, posed_motions
 from fourd_perception.model.heads.flow import FlowConfig
 from fourd_perception.model.network import Network
 from fourd_perception.model.presets import MotionHeadConfig, NetworkConfig, PRESETS
@@ -20,7 +21,11 @@ from fourd_perception.training.focus import draw_focus
 from fourd_perception.training.focus_flow import flow_terms, focus_flows
 from fourd_perception.training.frozen_clip import frozen_clips, FrozenClips
 from fourd_perception.training.mask_loss import mask_loss
-from fourd_perception.training.motion_evidence import mask_logits, MotionEvidence, poses_shown
+from fourd_perception.training.motion_evidence import (
+    focus_pairs,
+    motions_shown,
+    paired_cells,
+)
 from fourd_perception.training.sample_seeds import FIRST
 from fourd_perception.training.seeded import choices
 from fourd_perception.training.task import StepContext
@@ -119,24 +124,25 @@ class HeadsTask:
         shown = [choices('told', seed).random() < TRUE_POSE for seed in context.seeds]
         flows = focus_flows(self.network.flow_module, clips.images.float() / 255, focus)
         assert flows is not None
+        cells = paired_cells(focus, len(clips.poses))
         with torch.autocast(context.device.type, enabled=False):
             terms = flow_terms(flows, clips, focus)
-            poses = poses_shown(
-                clips.poses[:, chosen],
+            depth, k = (
+                part[:, chosen].flatten(0, 1) for part in (clips.log_depth.exp(), clips.intrinsics)
+            )
+            pairs = focus_pairs(flows, focus, len(clips.poses))
+            motions = motions_shown(
+                posed_motions(pairs, clips.poses[:, chosen].flatten(0, 1)),
+                pairs,
                 clips.true_poses[:, chosen],
                 clips.log_length,
                 torch.tensor(shown, device=context.device),
             )
-        evidence = MotionEvidence(
-            focus,
-            clips.features[:, chosen].float(),
-            clips.log_depth[:, chosen],
-            clips.intrinsics[:, chosen],
-            poses,
-            flows,
-        )
-        logits = mask_logits(self.network.motion_head, evidence)
-        terms['mask'] = mask_loss(logits, clips.dynamic[:, chosen])
+            others = other_frames(pairs, depth, k, motions, cells)
+        features = clips.features[:, chosen].float().flatten(0, 1)[cells]
+        logits = self.network.motion_head(features, depth[cells], k[cells], others)
+        dynamic = clips.dynamic[:, chosen][:, focus.paired]
+        terms['mask'] = mask_loss(logits.view(dynamic.shape), dynamic)
         return {
             name: weight * terms[name] for name, weight in asdict(self.settings.weights).items()
         }

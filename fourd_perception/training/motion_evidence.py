@@ -2,84 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from fourd_perception.model.heads.flow import occluded
-from fourd_perception.model.heads.residual_motion import OtherFrame, ResidualMotionHead
+from fourd_perception.model.cell_pairs import CellPairs, PairMotions, posed_motions
 from fourd_perception.training.focus import Focus
 from fourd_perception.training.focus_flow import Flows
-from fourd_perception.training.pose_loss import relative_poses
 import torch
 
 
-@dataclass(frozen=True, eq=False)
-class MotionEvidence:
-    """Of the F cells in focus of n clips; gradients reach the features alone.
-
-    features:   [n, F, C, h, w]
-    log_depth:  [n, F, H, W]
-    intrinsics: [n, F, 3, 3]
-    poses:      [n, F, 4, 4], world_from_camera in the scale of the depth
-    flows:      of the pairs in focus
-    """
-
-    focus: Focus
-    features: torch.Tensor
-    log_depth: torch.Tensor
-    intrinsics: torch.Tensor
-    poses: torch.Tensor
-    flows: Flows
+def focus_pairs(flows: Flows, focus: Focus, clips: int) -> CellPairs:
+    """The pairs in focus among the n F cells of all clips, clip by clip."""
+    size = len(focus.cells)
+    pairs = [
+        (clip * size + older, clip * size + newer)
+        for clip in range(clips)
+        for older, newer in focus.pairs
+    ]
+    there, back = ((flow.flow, flow.log_scale) for flow in flows)
+    return CellPairs.of(pairs, there, back)
 
 
-def mask_logits(head: ResidualMotionHead, evidence: MotionEvidence) -> torch.Tensor:
-    """Logits [n, m, H, W] of `Focus.paired`, the cells that have a neighbour in focus."""
-    cells = evidence.focus.paired
-    with torch.no_grad(), torch.autocast(evidence.features.device.type, enabled=False):
-        depth = evidence.log_depth.exp()
-        others = [_other_frame(evidence, cells, depth, later) for later in (True, False)]
-    logits = head(
-        evidence.features[:, cells].flatten(0, 1),
-        depth[:, cells].flatten(0, 1),
-        evidence.intrinsics[:, cells].flatten(0, 1),
-        others,
-    )
-    return logits.unflatten(0, (len(depth), len(cells)))
+def paired_cells(focus: Focus, clips: int) -> list[int]:
+    """`Focus.paired` of all clips, among their n F cells."""
+    size = len(focus.cells)
+    return [clip * size + cell for clip in range(clips) for cell in focus.paired]
 
 
-def poses_shown(
-    own: torch.Tensor, true: torch.Tensor, log_length: torch.Tensor, show_true: torch.Tensor
-) -> torch.Tensor:
-    """A network's own poses [n, F, 4, 4], or true ones, in its scale, where asked and known.
+def motions_shown(
+    own: PairMotions,
+    pairs: CellPairs,
+    true_poses: torch.Tensor,
+    log_length: torch.Tensor,
+    show_true: torch.Tensor,
+) -> PairMotions:
+    """A network's own motions, or true ones, in its scale, where asked and known.
 
+    true_poses: [n, F, 4, 4], world_from_camera
     log_length: [n], logarithm of the true length of the network's unit
     show_true:  bool [n]
     """
-    true = true.clone()
-    true[..., :3, 3] = true[..., :3, 3] / log_length.exp()[:, None, None]
-    known = true.isfinite().flatten(1).all(1)
-    return torch.where((show_true & known)[:, None, None, None], true, own)
-
-
-def _other_frame(
-    evidence: MotionEvidence, cells: list[int], depth: torch.Tensor, later: bool
-) -> OtherFrame:
-    """What is known of the frame after (or before) each of the cells; NaN flow where none is."""
-    out, home = evidence.flows if later else evidence.flows[::-1]
-    clips, (height, width) = len(depth), depth.shape[2:]
-    # Cells without such a neighbour stand for their own, with unknown flow.
-    other = {cell: cell for cell in cells}
-    flow = depth.new_full((clips, len(cells), 2, height, width), torch.nan)
-    log_scale = depth.new_zeros(clips, len(cells), 1, height, width)
-    hidden = torch.zeros_like(log_scale, dtype=torch.bool)
-    leads_away = occluded(out.flow, home.flow).unflatten(0, (clips, -1))
-    estimate = [x.unflatten(0, (clips, -1)) for x in (out.flow, out.log_scale)]
-    for number, pair in enumerate(evidence.focus.pairs):
-        cell, neighbour = pair if later else pair[::-1]
-        i, other[cell] = cells.index(cell), neighbour
-        flow[:, i], log_scale[:, i] = (x[:, number] for x in estimate)
-        hidden[:, i] = leads_away[:, number]
-    neighbours = [other[cell] for cell in cells]
-    poses, intrinsics = evidence.poses, evidence.intrinsics[:, neighbours]
-    motion = relative_poses(poses[:, neighbours], poses[:, cells])
-    parts = (flow, log_scale, hidden, depth[:, neighbours], intrinsics, motion)
-    return OtherFrame(*(part.flatten(0, 1) for part in parts))
+    poses = true_poses.clone()
+    poses[..., :3, 3] = poses[..., :3, 3] / log_length.exp()[:, None, None]
+    true = posed_motions(pairs, poses.flatten(0, 1)).older_from_newer
+    asked = show_true.repeat_interleave(len(pairs) // len(show_true))
+    shown = asked & true.isfinite().flatten(1).all(1)
+    # A true motion has no error.
+    return PairMotions(
+        torch.where(shown[:, None, None], true, own.older_from_newer),
+        torch.where(shown[:, None, None], 0.0, own.covariance),
+    )

@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fourd_perception.geometry.clips import STATIC, VISIBLE
+from fourd_perception.model.cell_pairs import (
+    other_frames,
+    parallaxes,
+    posed_motions,
+    solved_motions,
+    with_parallax,
+)
 from fourd_perception.model.small.network import FourdSmall
 from fourd_perception.training.cells import Cells
 from fourd_perception.training.consistency_loss import consistency_loss
 from fourd_perception.training.depth_loss import gradient_loss, laplace_loss, sigma_of
 from fourd_perception.training.focus_flow import flow_terms
 from fourd_perception.training.mask_loss import mask_loss
-from fourd_perception.training.motion_evidence import mask_logits, MotionEvidence, poses_shown
+from fourd_perception.training.motion_evidence import (
+    focus_pairs,
+    motions_shown,
+    paired_cells,
+)
 from fourd_perception.training.pose_loss import field_of_view_loss, pose_loss, relative_poses
 from fourd_perception.training.scale import log_factor, log_unit
 from fourd_perception.training.small_pass import SmallPass
@@ -32,18 +43,41 @@ def small_terms(
     nothing = unit.new_zeros(len(unit))
     if answer.flows is None:
         return terms | {'mask': nothing}
-    chosen = list(answer.focus.cells)
-    true = truth.world_from_camera[:, chosen]
-    evidence = MotionEvidence(
-        answer.focus,
-        answer.decoded.features,
-        answer.decoded.log_depth,
-        answer.intrinsics[:, chosen],
-        poses_shown(answer.poses[:, chosen], true, unit + factor, true_pose),
-        answer.flows,
-    )
-    dynamic = truth.dynamic[:, chosen][:, answer.focus.paired]
-    return terms | {'mask': mask_loss(mask_logits(network.mask_head, evidence), dynamic)}
+    logits = _mask_logits(network, answer, truth, unit + factor, true_pose)
+    dynamic = truth.dynamic[:, list(answer.focus.cells)][:, answer.focus.paired]
+    return terms | {'mask': mask_loss(logits.view(dynamic.shape), dynamic)}
+
+
+def _mask_logits(
+    network: FourdSmall,
+    answer: SmallPass,
+    truth: Cells,
+    log_length: torch.Tensor,
+    true_pose: torch.Tensor,
+) -> torch.Tensor:
+    """Of the paired cells of all clips, as the predictor finds them; only they have gradients."""
+    assert answer.flows is not None
+    focus, clips, decoded = answer.focus, len(answer.poses), answer.decoded
+    chosen, cells = list(focus.cells), paired_cells(focus, clips)
+    with torch.no_grad(), torch.autocast(decoded.log_depth.device.type, enabled=False):
+        pairs = focus_pairs(answer.flows, focus, clips)
+        log_depth, log_sigma = (
+            part.float().flatten(0, 1) for part in (decoded.log_depth, decoded.log_sigma)
+        )
+        depth, k = log_depth.exp(), answer.intrinsics[:, chosen].flatten(0, 1)
+        start = posed_motions(pairs, answer.poses[:, chosen].flatten(0, 1))
+        motions = motions_shown(
+            solved_motions(pairs, depth, k, start),
+            pairs,
+            truth.world_from_camera[:, chosen],
+            log_length,
+            true_pose,
+        )
+        seen = parallaxes(pairs, depth, k, motions)
+        joined, _ = with_parallax(log_depth, log_sigma, pairs, seen)
+        others = other_frames(pairs, depth, k, motions, cells)
+    features = decoded.features.flatten(0, 1)[cells]
+    return network.mask_head(features, joined[cells].exp(), k[cells], others)
 
 
 def _geometry(

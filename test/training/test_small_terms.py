@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fourd_perception.evaluation.clip_grids import clip_grid
 from fourd_perception.geometry.clips import Clips
 from fourd_perception.model.cell_layout import CellLayout
-from fourd_perception.model.heads.flow import FlowEstimate, occluded
-from fourd_perception.model.heads.residual_motion import OtherFrame
+from fourd_perception.model.heads.flow import FlowEstimate
 from fourd_perception.model.small.camera import Cameras
 from fourd_perception.model.small.config import SmallConfig
 from fourd_perception.model.small.decoder import DecodedCells
 from fourd_perception.model.small.network import FourdSmall, Identifiers
+from fourd_perception.model.small.predictor import SmallPredictor
 from fourd_perception.model.untrained import untrained_small
 from fourd_perception.training.cells import cells_of
 from fourd_perception.training.focus import draw_focus, Focus
-from fourd_perception.training.motion_evidence import mask_logits, MotionEvidence
 from fourd_perception.training.pose_loss import relative_poses
 from fourd_perception.training.small_pass import small_pass, SmallPass
 from fourd_perception.training.small_terms import small_terms
@@ -213,43 +213,22 @@ def test_the_mask_head_sees_the_true_motion_where_it_is_told_to():
     assert masks[0][0] != masks[1][0] and masks[0][1] == masks[1][1]
 
 
-def test_the_mask_head_is_shown_both_neighbours():
-    """By hand: the next frame through the flow forward, the one before through that backward."""
-    clips, net = plane_clips(batch=1), network()
-    answer = true_answer(net, clips, 0.3)
-    assert answer.flows is not None
-    evidence = MotionEvidence(
-        FOCUS,
-        torch.randn(1, 3, TINY_SMALL.decoder[1], 8, 12),
-        answer.decoded.log_depth,
-        answer.intrinsics,
-        answer.poses,
-        answer.flows,
+def test_masks_are_trained_as_the_predictor_makes_them(monkeypatch):
+    clips, net = plane_clips(batch=1), network().eval()
+    ((layout, _),) = layouts(clips)
+    seconds = clips.seconds[:, 0] - clips.seconds[:, 0, :1]
+    told = Identifiers(clips.intrinsics[:, 0], net.camera_identities(layout), seconds)
+    cells, found = cells_of(clips, layout), []
+    forward = net.mask_head.forward
+    monkeypatch.setattr(
+        net.mask_head, 'forward', lambda *given: found.append(forward(*given)) or found[-1]
     )
-    depth, k, pose = evidence.log_depth[0].exp(), evidence.intrinsics[0], evidence.poses[0]
-
-    def neighbour(cell: int, other: int, pair: int, way: int) -> OtherFrame:
-        out, home = (answer.flows[w] for w in (way, 1 - way))
-        one = slice(pair, pair + 1)
-        return OtherFrame(
-            out.flow[one],
-            out.log_scale[one],
-            occluded(out.flow[one], home.flow[one]),
-            depth[other, None],
-            k[other, None],
-            relative_poses(pose[other], pose[cell])[None],
-        )
-
-    sides = [
-        [neighbour(0, 1, 0, 0), None],
-        [neighbour(1, 2, 1, 0), neighbour(1, 0, 0, 1)],
-        [None, neighbour(2, 1, 1, 1)],
-    ]
-    found = mask_logits(net.mask_head, evidence)[0]
-    for i, others in enumerate(sides):
-        cell = slice(i, i + 1)
-        expected = net.mask_head(evidence.features[0, cell], depth[cell], k[cell], others)
-        assert torch.allclose(found[i], expected[0], atol=1e-5)
+    with torch.no_grad():
+        answer = small_pass(net, cells.images, layout, None, told, FOCUS)
+        small_terms(net, answer, cells, torch.tensor([False]))
+    predicted = SmallPredictor(net, 'test', '', precision='fp32').predict(clip_grid(clips))
+    assert predicted.mask_logits is not None and found[0].std() > 0
+    assert torch.allclose(found[0], predicted.mask_logits[0], atol=1e-4)
 
 
 @pytest.mark.parametrize('scale', [1.0, 0.2])

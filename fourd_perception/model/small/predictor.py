@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from fourd_perception.geometry.poses import invert, nearest_rotation
+from fourd_perception.model.cell_pairs import (
+    CellPairs,
+    other_frames,
+    parallaxes,
+    posed_motions,
+    solved_motions,
+    with_parallax,
+)
 from fourd_perception.model.grid_cells import GridCells
 from fourd_perception.model.grid_predictor import GridPredictor
-from fourd_perception.model.known_cells import Pair
-from fourd_perception.model.motion_mask import motion_mask
 from fourd_perception.model.precision import default_precision, placed
 from fourd_perception.model.prediction import Prediction, PredictorInfo
 from fourd_perception.model.small.camera import compose, used_intrinsics
@@ -74,22 +80,24 @@ class SmallPredictor(GridPredictor):
         cameras = network.cameras(features, plan, identifiers)
         poses = _world_from_camera(compose(cameras, plan)[0], cells.layout.reference)
         used = used_intrinsics(identifiers.intrinsics, cameras.field_of_view, height, width)[0]
-        # Masks of the wanted cells look at the depth of the ones before them.
+        # The wanted cells are seen beside the ones before them.
         around = FrameFeatures(
             *(part[None, cells.around].float() for part in (tokens, eighth, quarter))
         )
         decoded = network.decode(features, around, cells.around)
         flows = self._flows(cells, images)
-        wanted = cells.dense.start - cells.around.start
+        log_depth, log_sigma, logits = self._moved(
+            self._around(cells, images, flows), decoded, used[cells.around], poses[cells.around],
+            cells.dense.start - cells.around.start,
+        )  # fmt: skip
+        alone = len(cells.layout.instants) < 2  # what moves shows between two instants
         return Prediction(
-            depth=cells.maps(decoded.log_depth[0, wanted:].exp(), cells.dense),
+            depth=cells.maps(log_depth.exp(), cells.dense),
             # The reciprocal of the expected error, so that 1 - 1 / confidence = 1 / (1 + error).
-            depth_confidence=cells.maps(
-                1 + decoded.log_sigma[0, wanted:].neg().exp(), cells.dense
-            ),
+            depth_confidence=cells.maps(1 + log_sigma.neg().exp(), cells.dense),
             world_from_camera=cells.numbers(poses),
             intrinsics=cells.numbers(used.double().cpu().numpy()),
-            mask_logits=self._mask(cells, decoded, used, poses, flows),
+            mask_logits=cells.maps(logits * torch.nan if alone else logits, cells.dense),
             **self._flow_maps(cells, images, flows),
         )
 
@@ -102,19 +110,33 @@ class SmallPredictor(GridPredictor):
             torch.from_numpy(seconds)[None].to(self._device),
         )
 
-    def _mask(
+    def _moved(
         self,
-        cells: GridCells,
+        pairs: CellPairs,
         decoded: DecodedCells,
         intrinsics: torch.Tensor,
         poses: np.ndarray,
-        flows: list[Pair],
-    ) -> torch.Tensor:
-        depth = decoded.log_depth[0].exp()
-        wanted = cells.dense.start - cells.around.start
-        features = decoded.features[0, wanted:]
-        head = self._network.mask_head
-        return motion_mask(head, cells, features, depth, intrinsics, poses, flows)
+        wanted: int,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Log-depth, log-sigma and mask logits [n, H, W] of the cells from `wanted` on.
+
+        The decoder's depth and the flow give the motion, the motion parallax, and parallax better
+        depth, beside which it shows what moves; of that, parallax says nothing.
+        """
+        log_depth, log_sigma = decoded.log_depth[0], decoded.log_sigma[0]
+        depth = log_depth.exp()
+        start = posed_motions(pairs, torch.from_numpy(poses).to(depth.device))
+        motions = solved_motions(pairs, depth, intrinsics, start)
+        seen = parallaxes(pairs, depth, intrinsics, motions)
+        joined, _ = with_parallax(log_depth, log_sigma, pairs, seen)
+        others = other_frames(pairs, depth, intrinsics, motions, range(wanted, len(depth)))
+        logits = self._network.mask_head(
+            decoded.features[0, wanted:], joined[wanted:].exp(), intrinsics[wanted:], others
+        )
+        still = torch.ones_like(depth)
+        still[wanted:] = torch.sigmoid(-logits)
+        joined, sigma = with_parallax(log_depth, log_sigma, pairs, seen, still)
+        return joined[wanted:], sigma[wanted:], logits
 
     def _tables_of(self, height: int, width: int) -> SmallTables:
         if self._tables is None or (self._tables.height, self._tables.width) != (height, width):
