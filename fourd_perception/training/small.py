@@ -28,7 +28,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class SmallWeights:
-    """How much each term counts (training.md 3.6)."""
+    """How much each term counts (training.md 3.6). Without `flow` the flow module stays as it is."""
 
     depth: float = 1.0
     gradient: float = 0.5
@@ -76,6 +76,8 @@ class SmallTask:
 
     def __init__(self, network: FourdSmall, settings: SmallSettings) -> None:
         self.network, self.settings = network, settings
+        if network.flow_module is not None and settings.weights.flow == 0:
+            network.flow_module.requires_grad_(False)
         self._draw = clip_source(settings.source)
         scenes, size = settings.source, settings.stages[-1].size
         self._validation = ClipValidation(size, scenes.scenes, scenes.setting)

@@ -76,6 +76,15 @@ def test_gradients_reach_every_part_within_a_few_steps():
     assert all(p.grad.isfinite().all() for p in trained.network.parameters() if p.grad is not None)
 
 
+def test_a_flow_module_that_is_asked_for_nothing_stays_as_it_is():
+    """Without a gradient, not with one of zero: weights without gradient do not decay."""
+    trained = task(replace(SETTINGS, weights=SmallWeights(flow=0.0)))
+    for step in range(4):
+        torch.stack(list(trained.losses(context(step)).values())).sum().backward()
+    assert all(p.grad is None for p in trained.network.flow_module.parameters())
+    assert any(p.grad is not None for p in trained.network.mask_head.parameters())
+
+
 @pytest.mark.parametrize(
     'changes, words',
     [
