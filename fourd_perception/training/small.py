@@ -28,7 +28,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class SmallWeights:
-    """How much each term counts (training.md 3.6). With a `flow` of 0 its module stays as it is."""
+    """How much each term counts (training.md 3.6). With `flow` 0 its module stays as it is."""
 
     depth: float = 1.0
     gradient: float = 0.5
