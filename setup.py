@@ -11,6 +11,7 @@ setup(
     version='0.1.0',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
     package_data={
+        PACKAGE: ['weights/*/*'],
         f'{PACKAGE}.evaluation.baselines': ['*.npy'],
         f'{PACKAGE}.synthetic': ['*.yaml'],
     },

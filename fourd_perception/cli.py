@@ -212,8 +212,8 @@ def _add_replay(verbs: Any) -> None:
     add(
         '--weights',
         metavar='W',
-        help='untrained:<seed>, truth:<folder written by synth>, a file, or a name of '
-        '`weights list`',
+        help='fourd-small, which ships with the package, untrained:<seed>, truth:<folder written '
+        'by synth>, a file, or a name of `weights list`',
     )
     add(
         '--rate',

@@ -37,7 +37,12 @@ def add_motion_verb(verbs: Any) -> None:
     add = parser.add_argument
     add('pictures', type=Path, metavar='DIR', help='folder of frames (*.jpg, *.png), in order')
     add('--out', type=Path, required=True, metavar='PNG', help='the picture')
-    add('--weights', default='untrained:0', metavar='W', help='as for the node (untrained:0)')
+    add(
+        '--weights',
+        default='untrained:0',
+        metavar='W',
+        help='of a VGGT or 4D-VGGT, as for the node (untrained:0)',
+    )
     add(
         '--variant',
         choices=('released', 'paper', 'robust'),

@@ -13,8 +13,8 @@ WEIGHTS = """\
 What the networks know. Nothing is downloaded but by `weights fetch`.
 
   fourd-perception weights list
+  fourd-perception weights check fourd-small
   fourd-perception weights fetch vggt-1b
-  fourd-perception weights check vggt-1b
   fourd-perception weights convert vggt-1b fourd.safetensors --to 4d-vggt --dtype bf16
 """
 LIST = """\
@@ -116,10 +116,10 @@ def bench_pose(args: argparse.Namespace) -> int:
 
 
 def weights_list(_args: argparse.Namespace) -> int:
-    """Show the names of public checkpoints and what is on this machine."""
-    from fourd_perception.model.checkpoint_report import list_public
+    """Show the names of checkpoints and what is on this machine."""
+    from fourd_perception.model.checkpoint_report import list_names
 
-    print('\n'.join(list_public()))
+    print('\n'.join(list_names()))
     return DONE
 
 
@@ -128,8 +128,12 @@ def weights_fetch(args: argparse.Namespace) -> int:
     from fourd_perception.model.checkpoint_fetch import ask, fetch
     from fourd_perception.model.checkpoint_report import in_words
     from fourd_perception.model.public_checkpoints import named
+    from fourd_perception.model.shipped_weights import SHIPPED, shipped_file
     from fourd_perception.progress import Progress
 
+    if args.weights == SHIPPED:
+        print(f'{shipped_file()}: ships with the package, nothing needs fetching')
+        return DONE
     origin = ask(named(args.weights), args.revision)
     print(f'{origin.repo}:{origin.file} at {origin.revision[:12]}: {in_words(origin)}', flush=True)
     with Progress('verifying') as progress:
@@ -216,7 +220,7 @@ def _add_weights(verbs: Any) -> None:
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('weights', metavar='W', help='a file, or what `weights fetch` has brought')
+    parser.add_argument('weights', metavar='W', help='a file, or a name of `weights list`')
     parser.add_argument(
         '--tracker-fixed',
         action=argparse.BooleanOptionalAction,

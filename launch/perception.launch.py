@@ -22,8 +22,8 @@ ARGUMENTS = {
     ),
     'weights': (
         '',
-        'Weights of the network: untrained:<seed>, truth:<synthetic recording>, a file, or a name '
-        'of `fourd-perception weights list`.',
+        'Weights of the network: fourd-small, which ships with the package, untrained:<seed>, '
+        'truth:<synthetic recording>, a file, or a name of `fourd-perception weights list`.',
     ),
     'output_prefix': (
         '',

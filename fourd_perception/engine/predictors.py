@@ -13,10 +13,10 @@ if TYPE_CHECKING:  # torch comes with it
     from fourd_perception.model.small.network import FourdSmall
 
 ACCEPTED = (
-    'give untrained:<seed>, such as untrained:0, or untrained:<preset>:<seed> for another network '
-    'than tiny; truth:<recording>, the directory of a synthetic recording; the path of a '
-    '.safetensors or .pt file; or a name of `fourd-perception weights list`, or a repository '
-    'owner/name, that `weights fetch` has brought'
+    'give fourd-small, which ships with the package; untrained:<seed>, such as untrained:0, or '
+    'untrained:<preset>:<seed> for another network than tiny; truth:<recording>, the directory of '
+    'a synthetic recording; the path of a .safetensors or .pt file; or a name of '
+    '`fourd-perception weights list`, or a repository owner/name, that `weights fetch` has brought'
 )
 UNTRAINED = re.compile(r'untrained:((?P<preset>[^:]+):)?(?P<seed>[0-9]+)')
 NOTICE = 'UNTRAINED WEIGHTS: depth, poses, masks and flow mean nothing'

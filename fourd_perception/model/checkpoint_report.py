@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from fourd_perception.model.checkpoint_fetch import sha256_of
-from fourd_perception.model.checkpoint_files import files_of
+from fourd_perception.model.checkpoint_files import files_of, open_tensors
 from fourd_perception.model.checkpoints import Checkpoint
 from fourd_perception.model.presets import NetworkConfig, PRESETS
 from fourd_perception.model.public_checkpoints import (
@@ -16,6 +17,7 @@ from fourd_perception.model.public_checkpoints import (
     PUBLIC,
     weights_directory,
 )
+from fourd_perception.model.shipped_weights import SHIPPED, shipped_file
 from fourd_perception.model.small.config import SMALL_PRESETS
 import torch
 
@@ -23,8 +25,9 @@ UNKNOWN = 'not known'
 DIVIDED = ('cross_view_global_fusion.', 'cross_time_local_fusion.', 'dense_head.')
 
 
-def list_public() -> Iterator[str]:
-    """Lines about every public checkpoint, and about what else may be named."""
+def list_names() -> Iterator[str]:
+    """Lines about the checkpoint that ships, every public one, and what else may be named."""
+    yield from _shipped()
     for name, public in PUBLIC.items():
         file = fetched(public)
         here = file and origin_of(file)
@@ -34,7 +37,7 @@ def list_public() -> Iterator[str]:
             yield f'  here     {file}'
             yield f'           {in_words(here)}'
         else:
-            size = f'{public.bytes / 1e9:.2f} GB, ' if public.bytes else ''
+            size = f'{_size(public.bytes)}, ' if public.bytes else ''
             sha256 = f', SHA-256 {public.sha256}...' if public.sha256 else ''
             yield f'  not here {size}licence: {public.licence}{sha256}'
     yield ''
@@ -43,12 +46,30 @@ def list_public() -> Iterator[str]:
     yield f'that has been fetched. Fetched files lie in {weights_directory()}'
 
 
+def _shipped() -> Iterator[str]:
+    yield SHIPPED
+    yield '  ships with the package'
+    try:
+        file = shipped_file()
+    except FileNotFoundError as error:
+        yield f'  not here {error}'
+        return
+    licence = open_tensors(file).metadata.get('licence', UNKNOWN)
+    yield f'  here     {file}'
+    yield f'           {_size(_bytes(file))}, licence: {licence}, SHA-256 {sha256_of(file)}'
+
+
 def in_words(origin: Origin) -> str:
     """Size, licence and SHA-256 of a fetched file."""
-    return (
-        f'{origin.bytes / 1e9:.2f} GB, licence: {origin.licence}, '
-        f'SHA-256 {origin.sha256 or UNKNOWN}'
-    )
+    return f'{_size(origin.bytes)}, licence: {origin.licence}, SHA-256 {origin.sha256 or UNKNOWN}'
+
+
+def _size(count: int) -> str:
+    return f'{count / 1e9:.2f} GB' if count >= 1e9 else f'{count / 1e6:.1f} MB'
+
+
+def _bytes(file: Path) -> int:
+    return sum(part.stat().st_size for part in files_of(file))
 
 
 def licence_of(checkpoint: Checkpoint) -> str:
@@ -78,7 +99,7 @@ def describe(
         f'{file.path}: fits its network, tensor by tensor',
         f'  layout      {checkpoint.layout}, preset: {preset}',
         f'  tensors     {len(file.tensors)}, {", ".join(sorted(types))}',
-        f'  size        {sum(f.stat().st_size for f in files_of(file.path)):,} bytes',
+        f'  size        {_bytes(file.path):,} bytes',
         f'  SHA-256     {sha256_of(file.path, progress)}',
         f'  licence     {licence_of(checkpoint) or UNKNOWN}',
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 import re
 
 from fourd_perception.model.checkpoint_files import INDEX_SUFFIX, SUFFIXES
+from fourd_perception.model.shipped_weights import SHIPPED, shipped_file
 
 CARD = 'see its model card'
 
@@ -72,17 +73,20 @@ def named(spec: str) -> PublicCheckpoint:
     if not REPOSITORY.fullmatch(repo):
         raise ValueError(
             f'weights {spec!r}: give a file, a repository id such as owner/name or '
-            f'owner/name:file.safetensors, or one of {", ".join(PUBLIC)}'
+            f'owner/name:file.safetensors, or one of {", ".join((SHIPPED, *PUBLIC))}'
         )
     return PublicCheckpoint(repo, file or None, CARD)
 
 
 def local_file(spec: str) -> Path:
-    """The file that `weights` names: a path, or what has been fetched under that name or id.
+    """The file that `weights` names: what ships, a path, or what has been fetched under its name.
 
-    A folder stands for the model.safetensors, or its index, in it. Nothing is downloaded. Raises
-    FileNotFoundError with the command that fetches what is missing.
+    A folder stands for the model.safetensors, or its index, in it; `./fourd-small` is such a path,
+    `fourd-small` what ships. Nothing is downloaded. Raises FileNotFoundError with the command that
+    brings what is missing.
     """
+    if spec == SHIPPED:
+        return shipped_file()
     path = Path(spec).expanduser()
     for file in (path, path / 'model.safetensors', path / f'model{INDEX_SUFFIX}'):
         if file.is_file():

@@ -74,9 +74,9 @@ class Settings:
     weights: str = knob(
         'weights',
         'untrained:0',
-        'untrained:<seed> or untrained:<preset>:<seed>; truth:<synthetic recording>; a '
-        '.safetensors or .pt file; or a name of `fourd-perception weights list` that has been '
-        'fetched',
+        'fourd-small, which ships with the package; untrained:<seed> or untrained:<preset>:'
+        '<seed>; truth:<synthetic recording>; a .safetensors or .pt file; or a name of '
+        '`fourd-perception weights list` that has been fetched',
     )
     masks: str = knob(
         'masks',

@@ -98,7 +98,7 @@ def test_a_failed_autostart_says_why_and_can_be_mended(bench, start_node):
     wait_until(lambda: bench.status('outputs'), 'diagnostics')
     status = bench.status('outputs')
     assert status.level == ERROR
-    assert "weights 'vggt-9000': give untrained:<seed>" in status.message
+    assert "weights 'vggt-9000': give fourd-small, which ships" in status.message
     assert state_of(bench) == State.PRIMARY_STATE_UNCONFIGURED
     assert published(bench) == ALWAYS
     assert set_parameter(bench, 'weights', 'untrained:0').successful
