@@ -44,15 +44,16 @@ def score_clips(
     return {method: pooled(found) for method, found in scores.items()}
 
 
-def evaluate_clips(predictor: Predictor, clips: Clips) -> dict[str, float]:
+def evaluate_clips(predictor: Predictor, *groups: Clips) -> dict[str, float]:
     """Errors of a predictor on clips, by the names of `Score.values`; for a training's validation.
 
-    Each clip is one window. Poses are the head's; those solved from depth and flow, where the
-    predictor gives both, are under `solved_rotation` and so on.
+    Each clip is one window; clips of a group have one shape, all groups are pooled. Poses are the
+    head's; those solved from depth and flow, where the predictor gives both, are under
+    `solved_rotation` and so on.
     """
-    scores = score_clips(clips, lambda clip: network_answers(predictor, clip_grid(clip)))
-    found = dict(scores[NETWORK].values)
-    if SOLVED in scores:
-        solved = scores[SOLVED].values
-        found.update({f'solved_{name}': solved[name] for name in POSE_METRICS if name in solved})
-    return found
+    scores = [
+        score_clips(g, lambda clip: network_answers(predictor, clip_grid(clip))) for g in groups
+    ]
+    found = dict(pooled(score[NETWORK] for score in scores).values)
+    solved = pooled(score[SOLVED] for score in scores if SOLVED in score).values
+    return found | {f'solved_{name}': solved[name] for name in POSE_METRICS if name in solved}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from fourd_perception.evaluation.clip_evaluation import NETWORK, network_answers, score_clips
+from fourd_perception.evaluation.clip_evaluation import evaluate_clips, NETWORK, network_answers
 from fourd_perception.evaluation.clip_grids import clip_grid
-from fourd_perception.evaluation.clip_scores import pooled
 from fourd_perception.evaluation.examples import example_of, truth_of
 from fourd_perception.geometry.clips import Clips
 from fourd_perception.model.network import Network
@@ -41,13 +40,8 @@ class ClipValidation:
         self._kept: dict[int, list[Clips]] = {}
 
     def errors(self, network: nn.Module, budget: int) -> Mapping[str, float]:
-        """Errors by the names of `Score.values`, over about `budget` clips."""
-        predictor = _predictor_of(network)
-        scores = [
-            score_clips(clips, lambda clip: network_answers(predictor, clip_grid(clip)))[NETWORK]
-            for clips in self._clips(budget)
-        ]
-        return pooled(scores).values
+        """Errors by the names of `evaluate_clips`, over about `budget` clips."""
+        return evaluate_clips(_predictor_of(network), *self._clips(budget))
 
     def pictures(self, network: nn.Module) -> Mapping[str, np.ndarray]:
         """A clip of each setting beside its truth, uint8 [H, W, 3]."""

@@ -70,4 +70,5 @@ def test_networks_are_evaluated_on_many_clips_as_training_does():
     found = evaluate_clips(network, clips)
     assert {'abs_rel', 'epe_1_4', 'rotation', 'solved_rotation', 'iou'} <= set(found)
     assert all(np.isfinite(value) for value in found.values())
-    assert found == evaluate_clips(network, clips)
+    # Groups, as of clips of several shapes, are pooled.
+    assert found == pytest.approx(evaluate_clips(network, clips[:1], clips[1:]))
