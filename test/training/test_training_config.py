@@ -17,6 +17,8 @@ from fourd_perception.training.plain_values import built, plain
 import pytest
 from toy_task import ToySettings
 
+CONFIGS = sorted((Path(__file__).parents[2] / 'config/train').glob('*.yaml'))
+
 
 def read(folder: Path, text: str, **length: object):
     (folder / 'toy.yaml').write_text(text)
@@ -34,6 +36,15 @@ def test_the_command_line_replaces_the_length(tmp_path):
     text = 'task: {kind: toy}\nminutes: 30\n'
     assert read(tmp_path, text, steps=7).length.progress(7, 0.0) == 1.0
     assert read(tmp_path, text, minutes=2.0).length.progress(7, 60.0) == 0.5
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_the_package_s_own_are_read_and_say_whose_weights_come_out(path):
+    config = read_config(path)
+    assert config_from_plain(config_to_plain(config), 'again') == config
+    # Drawn weights are ours; others stay under the licence of those that they began as.
+    begins_as = getattr(config.task, 'initial', None)
+    assert config.licence == ('Apache-2.0' if begins_as is None else None)
 
 
 def test_weights_to_start_from_are_a_list(tmp_path):
