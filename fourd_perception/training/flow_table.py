@@ -1,7 +1,7 @@
-"""Endpoint errors of a flow module by length of the true flow: of `WEIGHTS` of a training.
+"""Endpoint errors of flow modules by length of the true flow, on pairs that no training draws.
 
-On layered pairs and pairs of scenes that no training draws, beside the module untrained, zero flow
-and OpenCV's DIS: `python -m fourd_perception.training.flow_table out/train/flow/last.pt`.
+Layered pairs and pairs of scenes, at 256x192; beside WEIGHTS an untrained module, OpenCV's DIS and
+zero flow: `python -m fourd_perception.training.flow_table out/train/flow/last.pt`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from fourd_perception.evaluation.clip_evaluation import NETWORK, score_clips
 from fourd_perception.evaluation.clip_scores import Answer, FLOW_BINS, flow_metric, pooled, Score
 from fourd_perception.evaluation.score_table import markdown, Row, Table
 from fourd_perception.geometry.clips import Clips
-from fourd_perception.model.checkpoint_config import CONFIG_KEY
+from fourd_perception.model.checkpoint_config import CONFIG_KEY, HEADS
 from fourd_perception.model.checkpoint_files import open_tensors
+from fourd_perception.model.checkpoints import load_any
 from fourd_perception.model.heads.flow import FlowConfig, FlowModule
 from fourd_perception.model.public_checkpoints import local_file
 from fourd_perception.training.flow import flow_answers, held_out_pairs
@@ -25,31 +26,52 @@ from fourd_perception.training.plain_values import built
 import numpy as np
 import torch
 
-SIZES = ((96, 128), (192, 256))
+WIDTH, HEIGHT = 256, 192
 UNTRAINED = 'untrained'
 
 
-def main() -> None:
-    """Print the tables of one file of weights, as Markdown."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print a table of each kind of pairs, as Markdown."""
     parser = argparse.ArgumentParser(description=(__doc__ or '').splitlines()[0])
-    parser.add_argument('weights', help='a file of a training, or the folder that it wrote')
-    parser.add_argument('--pairs', type=int, default=48, help='of each kind (default 48)')
-    arguments = parser.parse_args()
-    trained = flow_module(arguments.weights)
+    add = parser.add_argument
+    add('weights', nargs='*', metavar='WEIGHTS', help='of a flow module, or a network with one')
+    add('--pairs', type=int, default=48, metavar='N', help='of each kind (48)')
+    add(
+        '--size',
+        type=int,
+        nargs=2,
+        default=(WIDTH, HEIGHT),
+        metavar=('W', 'H'),
+        help=f'of the images, pixels ({WIDTH} {HEIGHT})',
+    )
+    args = parser.parse_args(arguments)
+    modules = {weights: flow_module(weights) for weights in args.weights}
     torch.manual_seed(0)
-    modules = {NETWORK: trained, UNTRAINED: FlowModule(trained.config).eval()}
+    modules[UNTRAINED] = FlowModule(FlowConfig()).eval()
+    width, height = args.size
+    pairs = held_out_pairs((height, width), args.pairs, torch.device('cpu'))
     tables = [
-        error_table(f'{kind}, {size[1]}x{size[0]}', clips, modules)
-        for size in SIZES
-        for kind, clips in held_out_pairs(size, arguments.pairs, torch.device('cpu')).items()
+        error_table(f'{kind}, {width}x{height}', groups, modules) for kind, groups in pairs.items()
     ]
     print(markdown(tables))
 
 
 def flow_module(weights: str) -> FlowModule:
-    """The module of a file of weights, ready to infer; ValueError for one of another network."""
+    """The flow module of a training of its own, or that of a network, ready to infer.
+
+    weights: as for the node. Raises ValueError where there is none.
+    """
     file = open_tensors(local_file(weights))
+    if any(name.startswith(HEADS['flow']) for name in file.tensors):
+        module = load_any(file.path, dtype=torch.float32).flow_module
+        assert module is not None
+        return module
     config = json.loads(file.metadata.get(CONFIG_KEY, '{}'))
+    if 'fine_updates' not in config:
+        raise ValueError(
+            f'{file.path}: holds no flow module; give what the task `flow` has written, or a '
+            'network that has one'
+        )
     module = FlowModule(built(FlowConfig, config, f'{file.path}: flow module'))
     module.load_state_dict({name: tensor.float() for name, tensor in file.tensors.items()})
     return module.eval()

@@ -7,7 +7,10 @@ from pathlib import Path
 
 from fourd_perception.evaluation.clip_evaluation import NETWORK
 from fourd_perception.geometry.clips import OCCLUDED, VISIBLE
+from fourd_perception.model.checkpoint_files import write_safetensors
 from fourd_perception.model.heads.flow import FlowConfig, FlowEstimate, FlowModule
+from fourd_perception.model.untrained import untrained_small
+from fourd_perception.training.checkpoints import weights_metadata
 from fourd_perception.training.config import read_config
 from fourd_perception.training.flow import (
     drawn_pairs,
@@ -17,10 +20,12 @@ from fourd_perception.training.flow import (
     held_out_pairs,
 )
 from fourd_perception.training.flow_loss import flow_loss
-from fourd_perception.training.flow_table import error_table
+from fourd_perception.training.flow_table import error_table, flow_module, main
 from fourd_perception.training.task import StepContext
 import pytest
+from tiny_networks import TINY_SMALL
 import torch
+from torch import nn
 
 CPU = torch.device('cpu')
 SMALL = FlowConfig(updates=2, width=16, fine_width=(8, 8))
@@ -133,6 +138,33 @@ def test_validation_and_table_know_every_kind_and_bin():
     length = truth.norm(dim=1)
     assert first.values['zero flow'] == pytest.approx(length[length < 1].mean().item(), rel=1e-4)
     assert first.values[NETWORK] == pytest.approx(errors['layered_epe_0_1'], rel=1e-5)
+
+
+def written(path: Path, network: nn.Module) -> Path:
+    write_safetensors(path, network.state_dict(), weights_metadata(network, None))
+    return path
+
+
+def test_the_table_has_a_column_for_all_weights_that_hold_a_flow_module(tmp_path, capsys):
+    module, network = FlowModule(SMALL), untrained_small(TINY_SMALL, 0)
+    alone = written(tmp_path / 'alone.safetensors', module)
+    inside = written(tmp_path / 'network.safetensors', network)
+    for path, expected in ((alone, module), (inside, network.flow_module)):
+        found = flow_module(str(path))
+        assert not found.training and found.config == expected.config
+        assert all(torch.equal(found.state_dict()[n], t) for n, t in expected.state_dict().items())
+
+    main([str(alone), str(inside), '--pairs', '1', '--size', '64', '48'])
+    said = capsys.readouterr().out
+    assert said.count(f'|  | {alone} | {inside} | untrained | DIS | zero flow | of |') == 2
+    assert '## layered, 64x48' in said and '## scenes, 64x48' in said
+
+
+def test_weights_without_a_flow_module_have_no_table(tmp_path):
+    network = untrained_small(replace(TINY_SMALL, flow=None), 0)
+    without = written(tmp_path / 'without.safetensors', network)
+    with pytest.raises(ValueError, match='holds no flow module'):
+        main([str(without)])
 
 
 def test_the_configuration_is_read_and_bad_stages_are_refused():
