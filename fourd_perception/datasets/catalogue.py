@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 import inspect
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from fourd_perception.datasets.bonn import open_bonn
 from fourd_perception.datasets.co3d import open_co3d
@@ -55,15 +55,25 @@ def open_data_set(name: str, root: Path, **options: Any) -> DataSet:
     Raises AbsentDataSet when the root is no folder, DataSetError for an unknown name or option
     and for files that cannot be used; both name the set.
     """
-    if name not in CATALOGUE:
-        raise DataSetError(f'data set {name!r} is unknown; take one of {tuple(CATALOGUE)}')
-    known = tuple(inspect.signature(CATALOGUE[name]).parameters)[1:]
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise DataSetError(f'data set {name} takes no option {unknown[0]!r}, only {known}')
+    option_types(name, options)
     if not root.is_dir():
         raise AbsentDataSet(
             f'data set {name} is absent: {root} is no folder; download it there, correct the '
             'root, or leave it out by `skip_absent: true`'
         )
     return CATALOGUE[name](root, **options)
+
+
+def option_types(name: str, options: Iterable[str]) -> dict[str, Any]:
+    """The type of each of the options, as the `open_...` of a data set has it.
+
+    Raises DataSetError for an unknown set, and for an option that it does not take.
+    """
+    if name not in CATALOGUE:
+        raise DataSetError(f'data set {name!r} is unknown; take one of {tuple(CATALOGUE)}')
+    known = tuple(inspect.signature(CATALOGUE[name]).parameters)[1:]
+    if unknown := sorted(set(options) - set(known)):
+        accepted = ', '.join(known) or 'none'
+        raise DataSetError(f'data set {name} takes no option {unknown[0]!r}; it takes {accepted}')
+    types = get_type_hints(CATALOGUE[name])
+    return {option: types[option] for option in options}

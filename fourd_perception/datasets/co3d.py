@@ -6,7 +6,7 @@ https://github.com/facebookresearch/co3d, CC BY-NC 4.0. Reizenstein et al., Comm
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ import numpy as np
 _ANNOTATIONS = 'frame_annotations.jgz'
 
 
-def open_co3d(root: Path, categories: Sequence[str] = ()) -> DataSet:
+def open_co3d(root: Path, categories: tuple[str, ...] = ()) -> DataSet:
     """The sequences of some categories below a folder, of all that are there by default.
 
     frame_annotations.jgz of every category is read here: tens of seconds for a large one.

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 import warnings
 
+from fourd_perception.datasets.catalogue import option_types
 from fourd_perception.datasets.dataset import ClipSpec
 from fourd_perception.datasets.mixture import Mixture, open_mixture, Share
 from fourd_perception.geometry.clips import Clips, joined
 from fourd_perception.synthetic.scenes import generate, SceneSpec
+from fourd_perception.training.plain_values import built, plain
 from fourd_perception.training.seeded import choices
 import torch
 
 
 @dataclass(frozen=True)
 class DataSetShare:
-    """A data set of the mixture; fields as in `datasets.mixture.Share`."""
+    """A data set of the mixture; fields as in `datasets.mixture.Share`.
+
+    Options that the data set does not take, or not of this type, are errors, absent or not.
+    """
 
     name: str
     root: Path
     weight: float = 1.0
     strides: tuple[int, ...] = (1,)
+    options: Mapping[str, str | int | tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        types = option_types(self.name, self.options)
+        for option, value in self.options.items():
+            built(types[option], plain(value), f'option {option} of data set {self.name}')
 
 
 @dataclass(frozen=True)
@@ -111,7 +122,7 @@ def clip_source(settings: SourceSettings) -> DrawClips:
 
 def _mixture(settings: SourceSettings) -> tuple[Mixture | None, float]:
     """The data sets that are there, and their weight beside generated scenes."""
-    shares = [Share(s.name, s.root, s.weight, s.strides) for s in settings.data_sets]
+    shares = [Share(s.name, s.root, s.weight, s.strides, s.options) for s in settings.data_sets]
     none_there = not any(share.root.is_dir() for share in shares)
     if shares and none_there and settings.skip_absent and settings.generated > 0:
         names = ', '.join(share.name for share in shares)

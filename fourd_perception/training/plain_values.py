@@ -21,7 +21,8 @@ WORDS = {
 def built(kind: Any, value: object, where: str) -> Any:
     """The value as an instance of `kind`.
 
-    kind:  a dataclass, bool, int, float, str, Path, a Literal, a tuple of these, or one of several
+    kind:  a dataclass, bool, int, float, str, Path, a Literal, a tuple or Mapping of these, or one
+           of several
     value: plain, or made already: a dataclass is taken as it is
     where: how messages call the value, such as `task.size`
     Raises ValueError that names key, value and what is accepted; also for keys that a dataclass
@@ -33,6 +34,12 @@ def built(kind: Any, value: object, where: str) -> Any:
         return _dataclass(kind, value, where)
     if get_origin(kind) in (Union, UnionType):
         return _one_of(kind, value, where)
+    if get_origin(kind) is Mapping and isinstance(value, Mapping):
+        _, member = get_args(kind)
+        return {
+            built(str, n, f'a name in {where}'): built(member, v, f'{where}.{n}')
+            for n, v in value.items()
+        }
     if get_origin(kind) is tuple and isinstance(value, list):
         return _tuple(kind, value, where)
     if kind is float and type(value) is int:
@@ -48,6 +55,8 @@ def plain(value: Any) -> Any:
     """What `built` makes of it again: mappings, lists and single values."""
     if is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {name: plain(member) for name, member in value.items()}
     if isinstance(value, tuple):
         return [plain(v) for v in value]
     return str(value) if isinstance(value, Path) else value
@@ -106,6 +115,8 @@ def _words(kind: Any) -> str:
         if members[-1] is Ellipsis:
             return f'a list, each {_words(members[0])}'
         return f'a list of {len(members)}: {", ".join(_words(k) for k in members)}'
+    if get_origin(kind) is Mapping:
+        return f'names and values, each {_words(members[1])}'
     if is_dataclass(kind):
         return f'keys and values ({", ".join(f.name for f in fields(kind))})'
     return WORDS[kind]

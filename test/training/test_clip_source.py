@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+import sys
 
 import cv2
 from fourd_perception.datasets.catalogue import AbsentDataSet
+from fourd_perception.datasets.files import DataSetError
 from fourd_perception.synthetic.scenes import generate, SceneSpec
 from fourd_perception.training.clip_source import (
     clip_source,
@@ -14,9 +16,15 @@ from fourd_perception.training.clip_source import (
     DataSetShare,
     SourceSettings,
 )
+from fourd_perception.training.plain_values import built, plain
 import numpy as np
 import pytest
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / 'datasets'))
+
+from miniature import Miniature
+from test_sintel import write_sintel
 
 CPU = torch.device('cpu')
 REQUEST = ClipRequest((16, 32), views=1, instants=2)
@@ -79,6 +87,39 @@ def test_an_absent_set_is_named_and_skipped_only_when_asked(tmp_path):
     both = SourceSettings(data_sets=(absent, davis(tmp_path / 'davis')), skip_absent=True)
     with pytest.warns(UserWarning, match='kubric'):
         assert any(is_grey(clip_source(both)(SEEDS, REQUEST, CPU).images))
+
+
+def of_sintel(root: Path, **more: object) -> SourceSettings:
+    """As a configuration names the one data set."""
+    data_set = {'name': 'sintel', 'root': str(root), **more}
+    return built(SourceSettings, {'generated': 0.0, 'data_sets': [data_set]}, 'task.source')
+
+
+def test_a_data_set_is_opened_with_its_options(tmp_path):
+    write_sintel(tmp_path, Miniature((48, 64)))
+    as_it_is = clip_source(of_sintel(tmp_path))(SEEDS[:1], REQUEST, CPU)
+    (tmp_path / 'training/final').rename(tmp_path / 'training/clean')
+    with pytest.raises(DataSetError, match='training/final'):
+        clip_source(of_sintel(tmp_path))
+    clean = of_sintel(tmp_path, options={'rendering': 'clean'})
+    assert torch.equal(clip_source(clean)(SEEDS[:1], REQUEST, CPU).images, as_it_is.images)
+    assert built(SourceSettings, plain(clean), 'again') == clean
+
+
+@pytest.mark.parametrize(
+    ('more', 'told'),
+    [
+        ({'options': {'camera': 'left'}}, "no option 'camera'; it takes rendering"),
+        ({'options': {'rendering': 3}}, 'rendering of data set sintel is 3; give a word'),
+        ({'options': ['clean']}, r"options is \['clean'\]; give names and values"),
+        ({'name': 'tum_rgbd', 'options': {'camera': 1}}, "no option 'camera'; it takes none"),
+        ({'name': 'co3d', 'options': {'categories': 'apple'}}, "is 'apple'; give a list"),
+        ({'name': 'kitti'}, "'kitti' is unknown; take one of"),
+    ],
+)
+def test_wrong_options_are_told_whether_or_not_the_data_set_is_there(tmp_path, more, told):
+    with pytest.raises(ValueError, match=told):
+        of_sintel(tmp_path / 'nowhere', **more)
 
 
 def test_sources_without_any_clip_are_refused(tmp_path):
