@@ -6,6 +6,7 @@ from fourd_perception.model.heads.flow_alignment import (
     align,
     gauss_newton,
     normalised,
+    rigour_of,
     smallest_eigenvalue,
     window_mean,
 )
@@ -81,6 +82,21 @@ def test_plain_and_striped_places_leave_the_word_to_the_neighbours():
     inner = step[..., 8:-8, 8:-8]
     assert inner[:, 0].abs().max() < 0.2  # across the stripes nothing moves
     torch.testing.assert_close(inner[:, 1], torch.ones_like(inner[:, 1]), rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize('answer', [-100.0, -3.0, 100.0])
+def test_no_answer_of_a_network_makes_a_step_endless(answer):
+    """In plain places nothing but the rigour is left to divide by."""
+    pictures, flow = (
+        torch.cat([picture((0, 0)), torch.full((1, 3, 48, 64), 0.5)]),
+        drawn(2, 2, 48, 64),
+    )
+    found = align(normalised(pictures), flow, 5)
+    answers = torch.full((2, 1, 48, 64), answer, requires_grad=True)
+    step = gauss_newton(found.products, flow, rigour_of(answers))
+    step.square().sum().backward()
+    assert step.isfinite().all() and answers.grad.isfinite().all()
+    assert torch.allclose(rigour_of(torch.tensor(-2.0)), torch.tensor(-2.0).exp(), rtol=0.05)
 
 
 def test_trust_is_in_texture_and_in_flows_that_agree():

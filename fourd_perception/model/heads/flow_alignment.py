@@ -25,6 +25,7 @@ FIRM, DISAGREEMENT = 0.05, 1.0
 LEAST_TRUST = 1e-3
 # Logarithm of what a pixel's distance from the neighbours' flow costs, where nothing is learned.
 LOG_RIGOUR = -2.3
+MOST_LOG_RIGOUR = 8.0
 EVIDENCE = 6
 
 
@@ -118,6 +119,11 @@ def gauss_newton(
     xr, yr = xr - rigour * neighbours[:, :1], yr - rigour * neighbours[:, 1:]
     scale = -1 / (xx * yy - xy * xy)
     return torch.cat([scale * (yy * xr - xy * yr), scale * (xx * yr - xy * xr)], dim=1)
+
+
+def rigour_of(answer: torch.Tensor) -> torch.Tensor:
+    """exp(answer), of which neither the square nor its reciprocal overflows."""
+    return (MOST_LOG_RIGOUR * (answer / MOST_LOG_RIGOUR).tanh()).exp()
 
 
 def sampled(maps: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:

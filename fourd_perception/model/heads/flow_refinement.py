@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from fourd_perception.model.heads.flow_alignment import align, EVIDENCE, gauss_newton, LOG_RIGOUR
+from fourd_perception.model.heads.flow_alignment import (
+    align,
+    EVIDENCE,
+    gauss_newton,
+    LOG_RIGOUR,
+    rigour_of,
+)
 from fourd_perception.model.layers.convex_upsampling import convex_upsample
 import torch
 from torch import nn
@@ -55,7 +61,7 @@ class FlowRefinement(nn.Module):
         answer = self.answer(state).float()
         shares = _neighbours(alignment.trust.log())[:, 0] + answer[:, :9]
         around = (shares.softmax(1)[:, None] * _neighbours(flow)).sum(2)
-        step = gauss_newton(alignment.products, around - flow, answer[:, 9:].exp())
+        step = gauss_newton(alignment.products, around - flow, rigour_of(answer[:, 9:]))
         return state, flow + step
 
 

@@ -9,6 +9,7 @@ from fourd_perception.model.heads.flow_alignment import (
     EVIDENCE,
     gauss_newton,
     LOG_RIGOUR,
+    rigour_of,
 )
 from fourd_perception.model.heads.flow_peaks import HEIGHT_GAIN, Peaks
 from fourd_perception.model.heads.flow_pyramid import neighbour_mean
@@ -45,7 +46,7 @@ class FlowUpdate(nn.Module):
         self.gates = nn.Conv2d(2 * width, 2 * width, 3, padding=1)
         self.candidate = nn.Conv2d(2 * width, width, 3, padding=1)
         self.head = nn.Conv2d(width, width, 3, padding=1)
-        self.match_gain = nn.Parameter(torch.tensor(MATCH_GAIN))
+        self.match_gain = nn.Parameter(torch.tensor([MATCH_GAIN]))
         # Belief in each opinion, besides what it deserves by itself, and in no step at all; the
         # logarithm of the rigour of each alignment; a step of its own.
         self.answers = (windows + aligned + near + 2, aligned, 2)
@@ -94,7 +95,7 @@ class FlowUpdate(nn.Module):
         answer = self.step(self.head(hidden).relu()).float()
         belief, rigour, own = answer.split(self.answers, dim=1)
         steps = [
-            gauss_newton(a.products, towards[0] * fine, r.exp()) / fine
+            gauss_newton(a.products, towards[0] * fine, rigour_of(r)) / fine
             for a, fine, r in zip(alignments, FINENESS, rigour.split(1, dim=1))
         ]
         matches = [match] * len(steps) + [n[:, 2:] for n in near] + [rest]
