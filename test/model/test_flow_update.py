@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from fourd_perception.model.heads.flow_alignment import align, Alignment, gauss_newton, normalised
+from fourd_perception.model.heads.flow_alignment import (
+    align,
+    Alignment,
+    gauss_newton,
+    normalised,
+    rigour_of,
+)
 from fourd_perception.model.heads.flow_refinement import FlowRefinement
 from fourd_perception.model.heads.flow_update import FlowUpdate
 import pytest
@@ -74,7 +80,7 @@ def test_steps_of_alignments_are_in_cells(opinion, pixels):
     aligned, still = alignments(), torch.zeros(2, 2, *SIZE)
     step = told(update_that_believes(opinion), still, aligned)
     products = aligned[pixels - 1].products
-    expected = gauss_newton(products, still, torch.tensor(-2.3).exp()) / pixels
+    expected = gauss_newton(products, still, rigour_of(torch.tensor(-2.3))) / pixels
     assert expected.abs().max() > 0.05
     torch.testing.assert_close(step, expected, rtol=1e-4, atol=1e-5)
 
