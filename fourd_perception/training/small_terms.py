@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fourd_perception.geometry.clips import STATIC, VISIBLE
-from fourd_perception.model.cell_pairs import (
-    other_frames,
-    parallaxes,
-    posed_motions,
-    solved_motions,
-    with_parallax,
-)
+from fourd_perception.model.cell_pairs import posed_motions, solved_motions
+from fourd_perception.model.small.moving import CellDepths, moving
 from fourd_perception.model.small.network import FourdSmall
 from fourd_perception.training.cells import Cells
 from fourd_perception.training.consistency_loss import consistency_loss
@@ -58,26 +53,24 @@ def _mask_logits(
     """Of the paired cells of all clips, as the predictor finds them; only they have gradients."""
     assert answer.flows is not None
     focus, clips, decoded = answer.focus, len(answer.poses), answer.decoded
-    chosen, cells = list(focus.cells), paired_cells(focus, clips)
-    with torch.no_grad(), torch.autocast(decoded.log_depth.device.type, enabled=False):
+    chosen = list(focus.cells)
+    said = CellDepths(
+        decoded.log_depth.float().flatten(0, 1),
+        decoded.log_sigma.float().flatten(0, 1),
+        decoded.features.flatten(0, 1),
+        answer.intrinsics[:, chosen].flatten(0, 1),
+    )
+    with torch.autocast(said.log_depth.device.type, enabled=False):
         pairs = focus_pairs(answer.flows, focus, clips)
-        log_depth, log_sigma = (
-            part.float().flatten(0, 1) for part in (decoded.log_depth, decoded.log_sigma)
-        )
-        depth, k = log_depth.exp(), answer.intrinsics[:, chosen].flatten(0, 1)
-        start = posed_motions(pairs, answer.poses[:, chosen].flatten(0, 1))
+        start = posed_motions(pairs, answer.poses[:, chosen].flatten(0, 1).detach())
         motions = motions_shown(
-            solved_motions(pairs, depth, k, start),
+            solved_motions(pairs, said.log_depth.exp(), said.intrinsics, start),
             pairs,
             truth.world_from_camera[:, chosen],
             log_length,
             true_pose,
         )
-        seen = parallaxes(pairs, depth, k, motions)
-        joined, _ = with_parallax(log_depth, log_sigma, pairs, seen)
-        others = other_frames(pairs, depth, k, motions, cells)
-    features = decoded.features.flatten(0, 1)[cells]
-    return network.mask_head(features, joined[cells].exp(), k[cells], others)
+    return moving(network, said, pairs, motions, paired_cells(focus, clips))[0]
 
 
 def _geometry(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fourd_perception.model.heads.flow import FlowConfig, FlowModule, occluded
 from fourd_perception.model.heads.flow_correlation import Correlation, fixed_descriptor
 from fourd_perception.model.heads.flow_pyramid import neighbour_mean, pyramid_flow
@@ -145,6 +147,20 @@ def test_tokens_are_context_that_may_be_absent():
     kept = [torch.allclose(t, g, atol=1e-4) for t, g in zip(trained, given.repeat(4, 1, 1, 1))]
     assert all(d != k for d, k in zip(dropped, kept))
     assert 6 <= sum(dropped) <= 26  # of 32, half in the mean
+
+
+@pytest.mark.parametrize('levels', [(0, 2), (2, 0)])
+def test_either_correlation_can_be_left_out(levels):
+    """The one that is left is read as before: nothing else changes what is looked up."""
+    made = module(replace(SMALL, levels=levels))
+    first, second = images(1, 3, 32, 48), images(1, 3, 32, 48, seed=1)
+    with torch.no_grad():
+        there, back = made(first, second)
+        swapped, _ = made(second, first)
+    assert there.flow.isfinite().all() and torch.allclose(back.flow, swapped.flow, atol=1e-4)
+    assert len(made.update.peaks.units) == 2
+    with pytest.raises(ValueError, match='at least 1'):
+        FlowModule(replace(SMALL, levels=(0, 0)))
 
 
 def test_bad_input_is_named():

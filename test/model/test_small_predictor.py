@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fourd_perception.evaluation.clip_grids import clip_grid
 from fourd_perception.geometry.poses import invert
-from fourd_perception.model.heads.flow import FlowConfig, occluded
+from fourd_perception.model.heads.flow import FlowConfig, FlowModule, occluded
 from fourd_perception.model.heads.residual_motion import OtherFrame
 from fourd_perception.model.prediction import GridTensors
 from fourd_perception.model.small.predictor import SmallPredictor
+from fourd_perception.synthetic.scenes import generate, SceneSpec
 import numpy as np
 import pytest
 from small_grids import HEIGHT, network, WIDTH
@@ -146,6 +148,34 @@ def test_masks_are_those_of_a_plain_loop_over_cells(predictor):
                 others,
             )
             np.testing.assert_allclose(given.mask_logits[view, time], expected[0], atol=1e-3)
+
+
+def test_without_parallax_depth_is_the_decoder_s_and_without_residuals_masks_see_no_motion():
+    """A clip of a camera that moves, and a flow module as it is drawn, which sees that."""
+    grid = clip_grid(generate([43], SceneSpec((96, 128), 1, 3, 'hand_held')))
+    torch.manual_seed(0)
+    flow = FlowModule(FlowConfig()).eval()
+
+    def said(seeing: bool = True, **changes) -> dict[str, np.ndarray]:
+        net = network(flow=None, **changes)
+        net.flow_module = flow if seeing else None
+        return fields(SmallPredictor(net, 'test', 'none').predict(grid))
+
+    whole, still = said(), said(seeing=False)
+    flat, blind = said(parallax=False), said(residual_motion=False)
+    for less, same in ((flat, 'depth'), (blind, 'mask_logits')):
+        np.testing.assert_allclose(less[same], still[same], rtol=1e-4, atol=1e-5)
+        assert np.abs(whole[same] - still[same]).max() > 0.01
+        np.testing.assert_array_equal(less['flow_forward'], whole['flow_forward'])
+
+
+def test_without_rays_calibration_says_nothing_to_the_trunk():
+    less = SmallPredictor(network(flow=FLOW, rays=False), 'test', 'none')
+    grid = grid_of(ALL_CELLS)
+    blind = replace(grid, intrinsics=np.full((3, 3, 3), np.nan))
+    for name, one in (('rays', less), ('none', new())):
+        told, untold = (fields(one.predict(g))['world_from_camera'] for g in (grid, blind))
+        assert np.allclose(told, untold, atol=1e-5) == (name == 'rays')
 
 
 def _dense_features(predictor, model):

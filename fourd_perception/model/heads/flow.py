@@ -28,7 +28,7 @@ class FlowConfig:
     """Sizes of the flow module.
 
     levels, radius: of the correlation lookups, at 1/4 of the image; levels of the fixed
-                    descriptor, and of the learned features
+                    descriptor, and of the learned features; one of them may have none
     updates:        of the GRU, at 1/4
     width:          channels of features, context and hidden state
     fine_updates:   at 1/2 and at full size
@@ -70,6 +70,10 @@ class FlowModule(nn.Module):
 
     def __init__(self, config: FlowConfig) -> None:
         super().__init__()
+        if not any(config.levels):
+            raise ValueError(
+                'levels (0, 0): give the correlation of one kind of features at least 1'
+            )
         self.config = config
         width = config.width
         self.encoder = FlowEncoder(2 * width, config.pyramid)
@@ -110,7 +114,7 @@ class FlowModule(nn.Module):
         features, context = self.encoder(images).chunk(2, dim=1)
         if self.tokens is not None and first_tokens is not None and second_tokens is not None:
             context = context + self._token_context(first_tokens, second_tokens, context)
-        maps = (fixed_descriptor(images), F.normalize(features.float(), dim=1))
+        maps = self._maps(images, features)
         pictures = [normalised(F.avg_pool2d(images.float(), n)) for n in (4, 2, 1)]
         state, quarter = self._updated(
             pyramid_flow(images), self.context(context.relu()), maps, pictures[:2], stored
@@ -146,7 +150,7 @@ class FlowModule(nn.Module):
         partners = [m.roll(batch, 0) for m in maps]
         correlations = [
             Correlation(own, other, levels, config.radius, stored)
-            for own, other, levels in zip(maps, partners, config.levels)
+            for own, other, levels in zip(maps, partners, filter(None, config.levels))
         ]
         rest = (maps[0] * partners[0]).sum(1, keepdim=True)
         hidden, context = context[:, : config.width].tanh(), context[:, config.width :]
@@ -163,6 +167,12 @@ class FlowModule(nn.Module):
             hidden, flow = self.update(hidden, context, flow, rest, windows, alignments)
             flows.append(flow)
         return hidden, flows
+
+    def _maps(self, images: torch.Tensor, features: torch.Tensor) -> list[torch.Tensor]:
+        """What is correlated: fixed descriptor and learned features, where they have levels."""
+        fixed, learned = self.config.levels
+        maps = [fixed_descriptor(images)] if fixed else []
+        return [*maps, F.normalize(features.float(), dim=1)] if learned else maps
 
     def _token_context(
         self, first: torch.Tensor, second: torch.Tensor, context: torch.Tensor

@@ -24,6 +24,9 @@ class SmallConfig:
     decoder:       channels of the decoder at 1/8 and 1/4
     mask:          channels of the residual-motion mask head
     flow:          the flow module; None: nothing is known of motion between frames
+    rays:          read known intrinsics
+    parallax:      join the decoder's depth with what flow and solved motion say of it
+    residual_motion: show the mask head what the motion of the camera does not explain
     """
 
     dim: int = 320
@@ -43,6 +46,9 @@ class SmallConfig:
     decoder: tuple[int, int] = (128, 64)
     mask: int = 64
     flow: FlowConfig | None = None
+    rays: bool = True
+    parallax: bool = True
+    residual_motion: bool = True
 
 
 SMALL_PRESETS = {'fourd-small': SmallConfig(flow=FlowConfig())}

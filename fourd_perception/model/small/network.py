@@ -100,7 +100,7 @@ class FourdSmall(nn.Module):
         self.stem = ConvolutionStem(config.stem, dim)
         self.encoder_blocks = nn.ModuleList(frame_block() for _ in range(config.encoder_depth))
         self.encoder_norm = nn.LayerNorm(dim)
-        self.rays = RayEmbedding(dim)
+        self.rays = RayEmbedding(dim) if config.rays else None
         # The last row stands for a camera that is not known.
         self.camera_identity = nn.Embedding(config.cameras + 1, dim)
         nn.init.normal_(self.camera_identity.weight, std=0.02)
@@ -125,7 +125,7 @@ class FourdSmall(nn.Module):
         return [
             self.stem,
             self.encoder_blocks,
-            self.rays,
+            *([] if self.rays is None else [self.rays]),
             self.frame_blocks,
             self.global_blocks,
             self.temporal_blocks,
@@ -187,7 +187,9 @@ class FourdSmall(nn.Module):
 
         With a state these are the new cells of a stream; see `step`.
         """
-        x = tokens + self.rays(identifiers.intrinsics, tables.pixels)
+        x = tokens
+        if self.rays is not None:
+            x = x + self.rays(identifiers.intrinsics, tables.pixels)
         x = torch.cat([self.camera_token.to(x.dtype).expand_as(x[:, :, :1]), x], dim=2)
         x = x + self._identity(identifiers, tokens)[:, :, None]
         reading = Reading(plan, self._waves(identifiers, tokens))

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from fourd_perception.geometry.poses import invert, nearest_rotation
-from fourd_perception.model.cell_pairs import (
-    CellPairs,
-    other_frames,
-    parallaxes,
-    posed_motions,
-    solved_motions,
-    with_parallax,
-)
+from fourd_perception.model.cell_pairs import posed_motions, solved_motions
 from fourd_perception.model.grid_cells import GridCells
 from fourd_perception.model.grid_predictor import GridPredictor
 from fourd_perception.model.precision import default_precision, placed
 from fourd_perception.model.prediction import Prediction, PredictorInfo
 from fourd_perception.model.small.camera import compose, used_intrinsics
 from fourd_perception.model.small.config import PATCH
-from fourd_perception.model.small.decoder import DecodedCells
+from fourd_perception.model.small.moving import CellDepths, moving
 from fourd_perception.model.small.network import (
     FourdSmall,
     FrameFeatures,
@@ -86,10 +79,18 @@ class SmallPredictor(GridPredictor):
         )
         decoded = network.decode(features, around, cells.around)
         flows = self._flows(cells, images)
-        log_depth, log_sigma, logits = self._moved(
-            self._around(cells, images, flows), decoded, used[cells.around], poses[cells.around],
-            cells.dense.start - cells.around.start,
-        )  # fmt: skip
+        said = CellDepths(
+            decoded.log_depth[0], decoded.log_sigma[0], decoded.features[0], used[cells.around]
+        )
+        pairs = self._around(cells, images, flows)
+        motions = solved_motions(
+            pairs,
+            said.log_depth.exp(),
+            said.intrinsics,
+            posed_motions(pairs, torch.from_numpy(poses[cells.around]).to(self._device)),
+        )
+        wanted = range(cells.dense.start - cells.around.start, len(said.log_depth))
+        logits, log_depth, log_sigma = moving(network, said, pairs, motions, wanted)
         alone = len(cells.layout.instants) < 2  # what moves shows between two instants
         return Prediction(
             depth=cells.maps(log_depth.exp(), cells.dense),
@@ -109,34 +110,6 @@ class SmallPredictor(GridPredictor):
             self._network.camera_identities(cells.layout),
             torch.from_numpy(seconds)[None].to(self._device),
         )
-
-    def _moved(
-        self,
-        pairs: CellPairs,
-        decoded: DecodedCells,
-        intrinsics: torch.Tensor,
-        poses: np.ndarray,
-        wanted: int,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Log-depth, log-sigma and mask logits [n, H, W] of the cells from `wanted` on.
-
-        The decoder's depth and the flow give the motion, the motion parallax, and parallax better
-        depth, beside which it shows what moves; of that, parallax says nothing.
-        """
-        log_depth, log_sigma = decoded.log_depth[0], decoded.log_sigma[0]
-        depth = log_depth.exp()
-        start = posed_motions(pairs, torch.from_numpy(poses).to(depth.device))
-        motions = solved_motions(pairs, depth, intrinsics, start)
-        seen = parallaxes(pairs, depth, intrinsics, motions)
-        joined, _ = with_parallax(log_depth, log_sigma, pairs, seen)
-        others = other_frames(pairs, depth, intrinsics, motions, range(wanted, len(depth)))
-        logits = self._network.mask_head(
-            decoded.features[0, wanted:], joined[wanted:].exp(), intrinsics[wanted:], others
-        )
-        still = torch.ones_like(depth)
-        still[wanted:] = torch.sigmoid(-logits)
-        joined, sigma = with_parallax(log_depth, log_sigma, pairs, seen, still)
-        return joined[wanted:], sigma[wanted:], logits
 
     def _tables_of(self, height: int, width: int) -> SmallTables:
         if self._tables is None or (self._tables.height, self._tables.width) != (height, width):
