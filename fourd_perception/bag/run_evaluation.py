@@ -10,8 +10,14 @@ from typing import Any
 from fourd_perception.bag.outputs import RecordedOutputs
 from fourd_perception.bag.reader import BagError
 from fourd_perception.bag.run_sheet import draw_sheet
-from fourd_perception.evaluation.report import is_metric, report_text, RunReport
-from fourd_perception.evaluation.scoring import score, ScoredNode, Scores
+from fourd_perception.evaluation.report import (
+    is_metric,
+    report_text,
+    RunReport,
+    status_of,
+    weights_notice,
+)
+from fourd_perception.evaluation.scoring import score, score_network, ScoredNode, Scores
 from fourd_perception.synthetic.recording import SyntheticRecording
 import yaml
 
@@ -41,19 +47,23 @@ def evaluate_run(folder: Path, out: Path, progress: Callable[[str, float], None]
     played = Path(run['bag'])
     recording = SyntheticRecording.load(played) if (played / 'scene.yaml').is_file() else None
     parameters = run['parameters']
-    no_checks = _why_no_checks(run, recording)
+    exact = parameters['weights'].startswith('truth:')
+    no_checks = _why_no_checks(run, recording, exact)
     scores = Scores([], '')
+
+    def show(done: int, total: int) -> None:
+        progress(folder.name, done / total)
+
     with (
         RecordedOutputs(folder / 'bag', parameters['output_prefix']) as outputs,
         RecordedOutputs(played) as inputs,
     ):
         if recording is not None and not no_checks:
-            scores = score(
-                outputs,
-                recording,
-                _scored_node(parameters),
-                lambda done, total: progress(folder.name, done / total),
-            )
+            node = _scored_node(run)
+            if exact:
+                scores = score(outputs, recording, node, show)
+            else:
+                scores = score_network(outputs, recording, node, is_metric(run), show)
         truth = None if no_checks else recording
         draw_sheet(folder / SHEET, outputs, inputs, run, truth)
     return RunReport(
@@ -62,7 +72,7 @@ def evaluate_run(folder: Path, out: Path, progress: Callable[[str, float], None]
         checks=scores.checks,
         no_checks=no_checks,
         left_out=scores.left_out,
-        enforced=parameters['weights'].startswith('truth:'),
+        exact=exact,
         picture=os.path.relpath(folder / SHEET, out),
     )
 
@@ -75,19 +85,25 @@ def read_run(folder: Path) -> Mapping[str, Any]:
     return yaml.safe_load(path.read_text())
 
 
-def _why_no_checks(run: Mapping[str, Any], recording: SyntheticRecording | None) -> str:
+def _why_no_checks(
+    run: Mapping[str, Any], recording: SyntheticRecording | None, exact: bool
+) -> str:
     """Why accuracy cannot be told, in words; empty where it can."""
     if recording is None:
         return f'{run["bag"]} does not know the truth (only recordings of `synth` do)'
-    if not is_metric(run):
+    if notice := weights_notice(run):
+        return notice
+    if not is_metric(run) and (exact or not run['parameters']['allow_unscaled']):
         return 'lengths have no scale, so none can be right or wrong'
     if run['loops'] > 1 or run['interrupted']:
         return 'only one whole pass over a recording is scored'
     return ''
 
 
-def _scored_node(parameters: Mapping[str, Any]) -> ScoredNode:
+def _scored_node(run: Mapping[str, Any]) -> ScoredNode:
+    parameters = run['parameters']
     return ScoredNode(
+        patch=int(status_of(run, 'weights')['values']['patch (px)']),
         output_size=parameters['output.size'],
         pixel_budget=parameters['pixel_budget'],
         window_length=parameters['window.length'],

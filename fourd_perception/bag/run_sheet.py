@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 from fourd_perception.bag.outputs import RecordedOutputs
 from fourd_perception.evaluation.report import is_metric, notices
+from fourd_perception.geometry.alignment import umeyama
 from fourd_perception.geometry.cameras import CameraModel
 from fourd_perception.geometry.poses import invert
 from fourd_perception.geometry.transform_tree import TransformError, TransformTree
@@ -47,7 +48,7 @@ def draw_sheet(
     sheet = contact_sheet(
         rows or [CameraRow(name) for name in cameras],
         _cloud(outputs, stamps, _tree(outputs)),
-        _trajectory(outputs, recording),
+        _trajectory(outputs, recording, is_metric(run)),
         title,
         '\n'.join(notice.partition(';')[0] for notice in notices(run)),
         unit='m' if is_metric(run) else 'units',
@@ -144,15 +145,20 @@ def _cloud(
 
 
 def _trajectory(
-    outputs: RecordedOutputs, recording: SyntheticRecording | None
+    outputs: RecordedOutputs, recording: SyntheticRecording | None, metric: bool
 ) -> Trajectory | None:
-    """Positions of the odometry; the truth is laid onto its first pose."""
+    """Positions of the odometry; the truth is laid onto its first pose, or in its unit on all."""
     stamps = outputs.stamps('odometry')
     if not stamps:
         return None
     poses = np.array([outputs.odometry(stamp).pose for stamp in stamps])
-    truth = None
-    if recording is not None:
-        true = np.array([recording.world_from_base(stamp) for stamp in stamps])
-        truth = (poses[0] @ invert(true[0]) @ true)[:, :3, 3]
-    return Trajectory(poses[:, :3, 3], truth)
+    if recording is None:
+        return Trajectory(poses[:, :3, 3])
+    true = np.array([recording.world_from_base(stamp) for stamp in stamps])
+    if metric:
+        return Trajectory(poses[:, :3, 3], (poses[0] @ invert(true[0]) @ true)[:, :3, 3])
+    try:
+        aligned = umeyama(true[:, :3, 3], poses[:, :3, 3])
+    except ValueError:  # all on one line
+        return Trajectory(poses[:, :3, 3])
+    return Trajectory(poses[:, :3, 3], aligned.apply(true[:, :3, 3]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fourd_perception.evaluation.checks import Check, Faults, Worst
-from fourd_perception.evaluation.images import ImageScorer, place, Seen
+from fourd_perception.evaluation.true_images import place, Seen, TrueImages
 from fourd_perception.geometry.clips import STATIC
 from fourd_perception.geometry.dynamic_label import dynamic_label
 from fourd_perception.geometry.poses import invert
@@ -18,7 +18,7 @@ ON_SURFACE = 1e-3
 FUSED = ('points', 'points_static', 'points_dynamic')
 
 
-def score_fused(images: ImageScorer, slices: Sequence[Sequence[Seen]], base: str) -> list[Check]:
+def score_fused(images: TrueImages, slices: Sequence[Sequence[Seen]], base: str) -> list[Check]:
     """Fused clouds in the base frame: every point on a surface, none of a mover among the static.
 
     slices: what was inferred
@@ -58,7 +58,7 @@ def score_fused(images: ImageScorer, slices: Sequence[Sequence[Seen]], base: str
     return [surface.check(), static.check(), below, dynamic.check()]
 
 
-def _rests(points: np.ndarray, cameras: Sequence[Seen], images: ImageScorer) -> np.ndarray:
+def _rests(points: np.ndarray, cameras: Sequence[Seen], images: TrueImages) -> np.ndarray:
     """Bool [N]: whether a camera sees the point, [N, 3] in the world, and sees it rest."""
     rests = np.zeros(len(points), bool)
     for seen in cameras if len(points) else ():

@@ -1,38 +1,19 @@
-"""Depth, clouds, labels, masks and flow of the cameras against the truth."""
+"""Depth, clouds, labels, masks and flow of the cameras against the truth, to the last pixel."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fourd_perception.engine.scene_update import Label
 from fourd_perception.evaluation import metrics
 from fourd_perception.evaluation.checks import Check, Faults, Mean, Worst
-from fourd_perception.evaluation.comparable import certain_labels, LeftOut, near_edges
-from fourd_perception.evaluation.outputs import Outputs
-from fourd_perception.geometry.cameras import CameraModel
-from fourd_perception.geometry.clips import DYNAMIC, IGNORED
-from fourd_perception.synthetic.pinhole import camera_rays, pixels_of
-from fourd_perception.synthetic.recording import SyntheticRecording
+from fourd_perception.evaluation.true_images import Compared, place, Seen, TrueImages
+from fourd_perception.geometry.clips import DYNAMIC
+from fourd_perception.synthetic.pinhole import camera_rays
 import numpy as np
 
-# An input pixel lies within two pixels of all that the network's pixels around it have seen.
-INPUT_MARGIN = 2
 # Metres below which a point need not be held against every surface of the scene.
 NEAR = 1e-3
-# Why pixels are left out.
-SKY = 'sky'
-EDGES = 'edges of depth'
-THRESHOLD = 'motion at the threshold of labels'
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One camera at one inferred instant, and its other stamps in the window of then."""
-
-    camera: str
-    stamp: int
-    others: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,143 +46,70 @@ class ImageTallies:
 
 @dataclass(frozen=True, eq=False)
 class ImageScorer:
-    """Compares one camera's dense outputs at a time.
+    """Compares one camera's dense outputs at a time."""
 
-    margin:        pixels around edges of depth and labels that are left out at the published
-                   size: 0 where that is the network's own, else `INPUT_MARGIN`
-    network_scale: by camera, pixels of the network's image per pixel of the input image: motion
-                   counts as motion in pixels of the network
-    """
-
-    outputs: Outputs
-    recording: SyntheticRecording
-    margin: int
-    network_scale: Mapping[str, float]
+    images: TrueImages
     tallies: ImageTallies = field(default_factory=ImageTallies)
-    left_out: LeftOut = field(default_factory=LeftOut)
 
     def add(self, seen: Seen) -> None:
         """Score one camera at one instant."""
-        name, stamp = seen.camera, seen.stamp
-        camera = self.outputs.depth_camera(name, stamp)
-        truth = self.recording.depth(camera, stamp)
-        comparable = self.left_out.compared(
-            'depth and camera clouds',
-            self._inside(camera),
-            {SKY: ~np.isfinite(truth), EDGES: near_edges(truth, self.margin)},
-        )
-        self._add_depth(camera, stamp, truth, comparable)
-        self._add_cloud(camera, stamp, truth, comparable)
+        depth = self.images.depth(seen)
+        self._add_depth(depth, place(seen.camera, seen.stamp))
+        self._add_cloud(seen, depth)
         if seen.others:
-            self._add_labels(camera, seen, comparable)
-            self._add_mask(self.recording.cameras[name], seen)
+            self._add_labels(seen, depth.pixels)
+            self._add_mask(seen)
 
     def add_flow(self, name: str, stamp: int) -> None:
         """Score the flow whose older image has this stamp."""
-        camera = self.outputs.depth_camera(name, stamp)
-        found = self.outputs.flow(name, stamp)
-        # What becomes hidden moves as well, and its motion is known.
-        truth, _ = self.recording.flow(camera, stamp, found.newer)
-        comparable = self.left_out.compared(
-            'flow',
-            self._inside(camera),
-            {
-                SKY: ~np.isfinite(truth).all(axis=-1),
-                EDGES: near_edges(self.recording.depth(camera, stamp), self.margin),
-            },
-        )
-        valid = comparable & np.isfinite(found.flow).all(axis=-1)
-        self.tallies.flow_known.add(*_share(valid, comparable))
-        if valid.any():
-            errors = metrics.endpoint_error(found.flow, truth, valid)
+        flow = self.images.flow(name, stamp)
+        self.tallies.flow_known.add(*flow.share_known)
+        if flow.known.any():
+            errors = metrics.endpoint_error(flow.found, flow.truth, flow.known)
             self.tallies.flow.add(errors, place(name, stamp))
             self.tallies.epe.add(float(errors.mean()), len(errors))
 
-    def _add_depth(
-        self, camera: CameraModel, stamp: int, truth: np.ndarray, comparable: np.ndarray
-    ) -> None:
-        depth = self.outputs.depth(camera.name, stamp)
-        tallies, where = self.tallies, place(camera.name, stamp)
-        valid = comparable & np.isfinite(depth)
-        tallies.known.add(*_share(valid, comparable))
-        if valid.any():
-            errors = metrics.relative_error(depth, truth, valid)
+    def _add_depth(self, depth: Compared, where: str) -> None:
+        tallies, compared = self.tallies, (depth.found, depth.truth, depth.known)
+        tallies.known.add(*depth.share_known)
+        if depth.known.any():
+            errors = metrics.relative_error(*compared)
             tallies.depth.add(errors, where)
             tallies.abs_rel.add(float(errors.mean()), len(errors))
-            tallies.delta.add(metrics.delta(depth, truth, valid), len(errors))
-            tallies.scale.add(100 * abs(metrics.scale_error(depth, truth, valid)), where)
+            tallies.delta.add(metrics.delta(*compared), len(errors))
+            tallies.scale.add(100 * abs(metrics.scale_error(*compared)), where)
 
-    def _add_cloud(
-        self, camera: CameraModel, stamp: int, truth: np.ndarray, comparable: np.ndarray
-    ) -> None:
-        points = self.outputs.cloud(f'{camera.name}/points', stamp).cloud.xyz.astype(float)
-        shown = comparable & np.isfinite(points).all(axis=-1)
-        rays = camera_rays(camera).T.reshape(*truth.shape, 2)
-        surface = np.concatenate([rays, np.ones((*truth.shape, 1))], axis=-1) * truth[..., None]
+    def _add_cloud(self, seen: Seen, depth: Compared) -> None:
+        outputs, recording = self.images.outputs, self.images.recording
+        camera = outputs.depth_camera(seen.camera, seen.stamp)
+        points = outputs.cloud(f'{camera.name}/points', seen.stamp).cloud.xyz.astype(float)
+        shown = depth.pixels & np.isfinite(points).all(axis=-1)
+        truth = depth.truth[..., None]
+        rays = camera_rays(camera).T.reshape(*depth.truth.shape, 2)
+        surface = np.concatenate([rays, np.ones(truth.shape)], axis=-1) * truth
         # The surface that the pixel sees bounds the distance; another one may be nearer.
         distance = np.linalg.norm(points[shown] - surface[shown], axis=-1)
         far = distance > NEAR
         if far.any():
-            pose = self.recording.world_from_camera(camera.name, stamp)
+            pose = recording.world_from_camera(camera.name, seen.stamp)
             world = points[shown][far] @ pose[:3, :3].T + pose[:3, 3]
-            distance[far] = self.recording.surfaces(world, stamp)[0]
-        self.tallies.surface.add(1e3 * distance, place(camera.name, stamp))
+            distance[far] = recording.surfaces(world, seen.stamp)[0]
+        self.tallies.surface.add(1e3 * distance, place(camera.name, seen.stamp))
 
-    def _add_labels(self, camera: CameraModel, seen: Seen, comparable: np.ndarray) -> None:
+    def _add_labels(self, seen: Seen, comparable: np.ndarray) -> None:
         """At the size of the depth image: every pixel static or dynamic as it truly is."""
-        label = self.outputs.labels(seen.camera, seen.stamp)
-        truth = certain_labels(self.own_motion(camera, seen.stamp, seen.others), self.margin)
-        compared = self.left_out.compared(
-            'labels',
-            self._inside(camera),
-            {'as depth': ~comparable, THRESHOLD: truth == IGNORED},
-        )
-        differ = compared & (label != np.where(truth == DYNAMIC, Label.DYNAMIC, Label.STATIC))
+        label = self.images.labels(seen, comparable)
+        truth = np.where(label.truth == DYNAMIC, Label.DYNAMIC, Label.STATIC)
+        differ = label.pixels & (label.found != truth)
         where = place(seen.camera, seen.stamp)
-        self.tallies.labels.add(int(differ.sum()), int(compared.sum()), where)
+        self.tallies.labels.add(int(differ.sum()), int(label.pixels.sum()), where)
 
-    def _add_mask(self, camera: CameraModel, seen: Seen) -> None:
+    def _add_mask(self, seen: Seen) -> None:
         """At the size of the input image, which no network pixel has."""
-        mask = self.outputs.dynamic_mask(seen.camera, seen.stamp) != 0
-        depth = self.recording.depth(camera, seen.stamp)
-        truth = certain_labels(self.own_motion(camera, seen.stamp, seen.others), INPUT_MARGIN)
-        compared = self.left_out.compared(
-            'dynamic_mask',
-            np.ones(depth.shape, bool),
-            {
-                SKY: ~np.isfinite(depth),
-                EDGES: near_edges(depth, INPUT_MARGIN),
-                THRESHOLD: truth == IGNORED,
-            },
-        )
-        if compared.any():
-            moving = truth == DYNAMIC
-            differ = metrics.mask_mismatches(mask, moving, compared)
-            count = int(compared.sum())
+        mask = self.images.mask(seen)
+        if mask.pixels.any():
+            compared = mask.found, mask.truth, mask.pixels
+            count = int(mask.pixels.sum())
+            differ = metrics.mask_mismatches(*compared)
             self.tallies.mask.add(differ, count, place(seen.camera, seen.stamp))
-            self.tallies.iou.add(metrics.mask_iou(mask, moving, compared), count)
-
-    def own_motion(self, camera: CameraModel, stamp: int, others: Sequence[int]) -> np.ndarray:
-        """Float32 [h, w]: motion of what each pixel sees, in pixels of the network's image."""
-        given = self.recording.cameras[camera.name]
-        assert camera.intrinsics is not None and given.intrinsics is not None
-        published = camera.intrinsics[0, 0] / given.intrinsics[0, 0]
-        own = self.recording.own_motion(camera, stamp, others)
-        return own * (self.network_scale[camera.name] / published)
-
-    def _inside(self, camera: CameraModel) -> np.ndarray:
-        """Bool [h, w]: pixels that show the input image, not padding around it."""
-        given = self.recording.cameras[camera.name]
-        x, y = pixels_of(given, camera_rays(camera))
-        inside = (x >= -0.5) & (x <= given.width - 0.5) & (y >= -0.5) & (y <= given.height - 0.5)
-        return inside.reshape(camera.height, camera.width)
-
-
-def _share(some: np.ndarray, of: np.ndarray) -> tuple[float, int]:
-    count = int(of.sum())
-    return float(some.sum()) / max(count, 1), count
-
-
-def place(camera: str, stamp: int) -> str:
-    """How tables name an image."""
-    return f'{camera} at {stamp}'
+            self.tallies.iou.add(metrics.mask_iou(*compared), count)

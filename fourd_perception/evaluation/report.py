@@ -22,7 +22,7 @@ class RunReport:
     checks:    table of accuracy; empty when there is none
     no_checks: why there is none, in words
     left_out:  which pixels are not in it, and why; empty without a table
-    enforced:  whether the limits must be kept
+    exact:     whether the weights know the truth, so that everything must be compared
     picture:   path of the contact sheet, relative to the report
     """
 
@@ -31,14 +31,14 @@ class RunReport:
     checks: Sequence[Check]
     no_checks: str
     left_out: str
-    enforced: bool
+    exact: bool
     picture: str
 
     @property
     def failures(self) -> list[str]:
         """What must not be, in words: limits that are broken, images that are unaccounted for."""
-        found = [_line(c) for c in self.checks if not c.passed] if self.enforced else []
-        if self.enforced and not self.checks:
+        found = [_line(c) for c in self.checks if not c.passed]
+        if self.exact and not self.checks:
             found.append(f'nothing was compared with the truth: {self.no_checks}')
         found += [f'{camera}: {fault}' for camera, fault in unaccounted(self.run).items()]
         if self.run['exit_code'] != 0:
@@ -79,16 +79,23 @@ def unaccounted(run: Mapping[str, Any]) -> dict[str, str]:
 
 def notices(run: Mapping[str, Any]) -> list[str]:
     """What everybody who looks at the outputs must know: of the weights, and of the scale."""
-    weights, scale = _status(run, 'weights'), _status(run, 'scale')
-    found = [weights['message']] if weights.get('level') == 'warn' else []
+    found = [notice] if (notice := weights_notice(run)) else []
+    scale = status_of(run, 'scale')
     if scale.get('level') == 'warn':
-        found.append(f'scale: none. {scale["message"]}')
+        source = scale.get('values', {}).get('source', 'none')
+        found.append(f'scale: {source}. {scale["message"]}')
     return found
+
+
+def weights_notice(run: Mapping[str, Any]) -> str:
+    """What must be known of the weights, such as that they are untrained; mostly empty."""
+    weights = status_of(run, 'weights')
+    return str(weights['message']) if weights.get('level') == 'warn' else ''
 
 
 def is_metric(run: Mapping[str, Any]) -> bool:
     """Whether lengths of the outputs are metres."""
-    return _status(run, 'scale').get('values', {}).get('source', 'none') != 'none'
+    return status_of(run, 'scale').get('values', {}).get('source', 'none') != 'none'
 
 
 def report_text(reports: Sequence[RunReport]) -> str:
@@ -114,7 +121,7 @@ def _overview(reports: Sequence[RunReport]) -> Iterator[str]:
     rows = []
     for report in reports:
         run = report.run
-        scale = _status(run, 'scale').get('values', {})
+        scale = status_of(run, 'scale').get('values', {})
         rows.append(
             [
                 report.name,
@@ -159,7 +166,7 @@ def _accuracy(report: RunReport) -> Iterator[str]:
 
 
 def _latency(run: Mapping[str, Any]) -> Iterator[str]:
-    values = _status(run, 'inference').get('values', {})
+    values = status_of(run, 'inference').get('values', {})
     stages = {k.removesuffix(MILLISECONDS): v for k, v in values.items() if MILLISECONDS in k}
     yield 'Mean milliseconds of the newest slices, stage by stage, as the node tells:'
     yield ''
@@ -223,7 +230,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield '| ' + ' | '.join(cell.replace('|', '/') for cell in row) + ' |'
 
 
-def _status(run: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def status_of(run: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """The node's status of this name; empty when it never came."""
     return next((s for key, s in run['status'].items() if key.endswith(f': {name}')), {})
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from fourd_perception.evaluation.checks import Check, Faults, Worst
-from fourd_perception.evaluation.images import place
 from fourd_perception.evaluation.outputs import Outputs
 from fourd_perception.evaluation.trajectory import (
     absolute_trajectory_error,
     pose_errors,
     relative_pose_error,
 )
+from fourd_perception.evaluation.true_images import place
 from fourd_perception.geometry.poses import invert
 from fourd_perception.geometry.transform_tree import TransformError, TransformTree
 from fourd_perception.synthetic.recording import SyntheticRecording
@@ -26,31 +26,31 @@ def score_transforms(outputs: Outputs, recording: SyntheticRecording, world: str
     The first pose of the first camera is aligned: where the world begins is the node's choice.
     world: name of the node's world frame.
     """
-    tree, moving = _tree(outputs)
     distance = Worst('camera poses in TF: distance', 'mm', 1.0)
     angle = Worst('camera poses in TF: angle', 'deg', 0.01)
-    missing = Faults('camera poses in TF: not to be looked up', 'poses')
     truth_from_world: np.ndarray | None = None
+    for name, stamp, found in _looked_up(outputs, recording, world):
+        if found is None:
+            continue
+        truth = recording.world_from_camera(name, stamp)
+        if truth_from_world is None:
+            truth_from_world = truth @ invert(found)
+        metres, degrees = pose_errors((truth_from_world @ found)[None], truth[None])
+        distance.add(MILLIMETRES * metres, place(name, stamp))
+        angle.add(degrees, place(name, stamp))
+    return [distance.check(), angle.check(), *score_trajectory(outputs, recording, world)]
+
+
+def score_trajectory(outputs: Outputs, recording: SyntheticRecording, world: str) -> list[Check]:
+    """What can be told of poses in TF in any scale: they are there, and the path has its shape."""
+    missing = Faults('camera poses in TF: not to be looked up', 'poses')
+    first = next(iter(recording.cameras))
     trajectory: list[tuple[np.ndarray, np.ndarray]] = []
-    for number, camera in enumerate(recording.cameras.values()):
-        for stamp in _stamps_below(world, camera.frame_id, tree, moving):
-            where = place(camera.name, stamp)
-            try:
-                found = tree.lookup(world, camera.frame_id, stamp)
-            except TransformError:
-                missing.add(1, 1, where)
-                continue
-            missing.add(0, 1, where)
-            truth = recording.world_from_camera(camera.name, stamp)
-            if truth_from_world is None:
-                truth_from_world = truth @ invert(found)
-            metres, degrees = pose_errors((truth_from_world @ found)[None], truth[None])
-            distance.add(MILLIMETRES * metres, where)
-            angle.add(degrees, where)
-            if number == 0:
-                trajectory.append((found, truth))
-    tallies = [distance.check(), angle.check(), missing.check(), _parents(outputs)]
-    return tallies + _trajectory_checks(trajectory)
+    for name, stamp, found in _looked_up(outputs, recording, world):
+        missing.add(found is None, 1, place(name, stamp))
+        if found is not None and name == first:
+            trajectory.append((found, recording.world_from_camera(name, stamp)))
+    return [missing.check(), _parents(outputs), *_trajectory_checks(trajectory)]
 
 
 def score_poses(outputs: Outputs, recording: SyntheticRecording) -> list[Check]:
@@ -79,6 +79,22 @@ def score_stamps(outputs: Outputs, recording: SyntheticRecording) -> Check:
         for stamp in outputs.stamps(topic):
             faults.add(stamp not in known, 1, place(topic, stamp))
     return faults.check()
+
+
+def _looked_up(
+    outputs: Outputs, recording: SyntheticRecording, world: str
+) -> Iterator[tuple[str, int, np.ndarray | None]]:
+    """Camera, stamp and world_from_camera [4, 4], at every stamp of the node's transforms.
+
+    None where the tree does not lead from the world to the camera.
+    """
+    tree, moving = _tree(outputs)
+    for camera in recording.cameras.values():
+        for stamp in _stamps_below(world, camera.frame_id, tree, moving):
+            try:
+                yield camera.name, stamp, tree.lookup(world, camera.frame_id, stamp)
+            except TransformError:
+                yield camera.name, stamp, None
 
 
 def _tree(outputs: Outputs) -> tuple[TransformTree, dict[tuple[str, str], list[int]]]:
@@ -120,13 +136,16 @@ def _parents(outputs: Outputs) -> Check:
 
 
 def _trajectory_checks(trajectory: list[tuple[np.ndarray, np.ndarray]]) -> list[Check]:
-    """ATE and RPE of the first camera, where there are enough poses."""
+    """ATE and RPE of the first camera, where its places fix an alignment."""
     if len(trajectory) < 3:
         return []
     found, truth = (np.array(poses) for poses in zip(*trajectory))
-    metres, degrees = relative_pose_error(found, truth)
+    try:
+        metres, degrees = relative_pose_error(found, truth)
+        ate = MILLIMETRES * absolute_trajectory_error(found, truth)
+    except ValueError:  # all on one line, as of a network that knows no motion
+        return []
     count = len(trajectory)
-    ate = MILLIMETRES * absolute_trajectory_error(found, truth)
     return [
         Check('trajectory: ATE after Sim(3) alignment', ate, 'mm', None, count),
         Check('trajectory: RPE, translation', MILLIMETRES * metres, 'mm', None, count),

@@ -243,6 +243,7 @@ def _weights(pipeline: Pipeline) -> Status:
         'licence': info.licence,
         'sha256': info.sha256 or 'no file',
         'parameters': info.parameters,
+        'patch (px)': info.patch,
         'masks': info.mask_source or 'none',
         'device': pipeline.device,
     }

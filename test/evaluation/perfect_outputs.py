@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 from fourd_perception.engine.network_size import lay_out, Layout, network_size
 from fourd_perception.engine.scene_update import Label
-from fourd_perception.evaluation.scoring import PATCH
 from fourd_perception.geometry.cameras import CameraModel
 from fourd_perception.geometry.clips import DYNAMIC
 from fourd_perception.geometry.dynamic_label import dynamic_label
@@ -17,6 +16,7 @@ from fourd_perception.synthetic.recording import SyntheticRecording
 import numpy as np
 
 WORLD, BASE = 'world', 'base_link'
+PATCH = 14  # pixels
 
 
 @dataclass
@@ -25,6 +25,7 @@ class PerfectOutputs:
 
     recording: SyntheticRecording
     pixel_budget: int
+    patch: int = PATCH
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -43,7 +44,7 @@ class PerfectOutputs:
 
     def depth(self, camera: str, stamp: int) -> np.ndarray:
         depth = self.recording.depth(self.depth_camera(camera, stamp), stamp)
-        return np.where(self._shown(camera), depth, np.float32(np.nan))
+        return np.where(self.shown(camera), depth, np.float32(np.nan))
 
     def depth_camera(self, camera: str, stamp: int) -> CameraModel:
         layout, network = self._layout(camera)
@@ -51,7 +52,7 @@ class PerfectOutputs:
 
     def labels(self, camera: str, stamp: int) -> np.ndarray:
         label = self._labels(self.depth_camera(camera, stamp), stamp, 1.0)
-        return np.where(self._shown(camera), label, Label.UNKNOWN)
+        return np.where(self.shown(camera), label, Label.UNKNOWN)
 
     def dynamic_mask(self, camera: str, stamp: int) -> np.ndarray:
         model = self.recording.cameras[camera]
@@ -106,10 +107,10 @@ class PerfectOutputs:
 
     def _layout(self, camera: str) -> tuple[Layout, tuple[int, int]]:
         sizes = {n: (c.width, c.height) for n, c in self.recording.cameras.items()}
-        network = network_size(sizes.values(), PATCH, self.pixel_budget)
+        network = network_size(sizes.values(), self.patch, self.pixel_budget)
         return lay_out(sizes[camera], network), network
 
-    def _shown(self, camera: str) -> np.ndarray:
+    def shown(self, camera: str) -> np.ndarray:
         """Not padding."""
         layout, (width, height) = self._layout(camera)
         shown = np.zeros((height, width), bool)

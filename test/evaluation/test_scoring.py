@@ -8,7 +8,12 @@ import re
 import sys
 from types import SimpleNamespace
 
-from fourd_perception.evaluation.scoring import inferred_slices, score, ScoredNode
+from fourd_perception.evaluation.scoring import (
+    inferred_slices,
+    score,
+    score_network,
+    ScoredNode,
+)
 from fourd_perception.geometry.poses import transform
 from fourd_perception.synthetic.recording import make_recording, SyntheticRecording
 import numpy as np
@@ -16,18 +21,22 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from perfect_outputs import BASE, PerfectOutputs, WORLD
+from perfect_outputs import BASE, PATCH, PerfectOutputs, WORLD
 
-NODE = ScoredNode('network', 4_000, 4, 1.0, WORLD, BASE)
+NODE = ScoredNode(PATCH, 'network', 4_000, 4, 1.0, WORLD, BASE)
+
+
+def small_recording(instants: int) -> SyntheticRecording:
+    """Two small cameras, one upright."""
+    made = make_recording('room', cameras=2, seconds=0.1 * instants, rate=10.0)
+    left, right = made.cameras.values()
+    cameras = {left.name: left.resized(80, 60), right.name: right.resized(60, 80)}
+    return replace(made, cameras=cameras)
 
 
 @pytest.fixture(scope='module')
 def recording() -> SyntheticRecording:
-    """Two small cameras, one upright, two instants."""
-    made = make_recording('room', cameras=2, seconds=0.2, rate=10.0)
-    left, right = made.cameras.values()
-    cameras = {left.name: left.resized(80, 60), right.name: right.resized(60, 80)}
-    return replace(made, cameras=cameras)
+    return small_recording(instants=2)
 
 
 @pytest.fixture
@@ -39,14 +48,16 @@ def broken(outputs: PerfectOutputs) -> set[str]:
     return {c.what for c in score(outputs, outputs.recording, NODE).checks if not c.passed}
 
 
-def test_perfect_outputs_keep_every_limit(outputs):
-    scores = score(outputs, outputs.recording, NODE)
+@pytest.mark.parametrize('patch', [14, 50])
+def test_perfect_outputs_keep_every_limit(recording, patch):
+    outputs = PerfectOutputs(recording, NODE.pixel_budget, patch)
+    scores = score(outputs, recording, replace(NODE, patch=patch))
     checks = scores.checks
     assert {c.what for c in checks if not c.passed} == set()
     assert all(c.count > 0 for c in checks)
     assert 'depth and camera clouds 0 %,' in scores.left_out
     pixels = next(c for c in checks if c.what == 'depth: largest relative error').count
-    assert pixels > 10_000
+    assert pixels > 5_000
 
 
 def test_what_is_left_out_at_other_sizes_is_told_with_the_reason(outputs):
@@ -179,6 +190,81 @@ def test_a_stamp_that_went_through_a_float_is_named(outputs, monkeypatch):
 
     monkeypatch.setattr(outputs, 'stamps', rounded)
     assert broken(outputs) == {'stamps that no input image has'}
+
+
+def network_table(outputs: PerfectOutputs, metric: bool = True) -> dict[str, float]:
+    scores = score_network(outputs, outputs.recording, NODE, metric)
+    assert all(check.passed and check.count for check in scores.checks)
+    return {check.what: check.value for check in scores.checks}
+
+
+DEPTH = 'depth: AbsRel, after one scale for each slice'
+IOU = 'dynamic_mask: IoU, mean of images in which things move'
+CALLED = 'dynamic_mask: share called moving of what stands still'
+
+
+def test_a_perfect_network_has_no_errors_and_its_scale_is_one_of_them(outputs):
+    table = network_table(outputs)
+    assert table[DEPTH] < 1e-6 and table['scale: mean error of a slice'] < 1e-4
+    assert table['depth: share within 1.25, likewise'] == 1
+    assert table['depth: share of pixels known'] == 1
+    assert (table[IOU], table[CALLED]) == (1, 0)
+    lengths = [value for what, value in table.items() if what.startswith('flow: mean')]
+    assert len(lengths) > 1 and max(lengths) == 0
+    assert 'stamps that no input image has' in table
+    assert 'camera poses in TF: not to be looked up' in table
+
+
+def test_the_shape_of_depth_is_told_apart_from_its_scale(outputs, monkeypatch):
+    perfect = outputs.depth
+    factors = dict(zip(outputs.recording.cameras, (1.1, 1.1)))
+    monkeypatch.setattr(outputs, 'depth', lambda c, s: perfect(c, s) * np.float32(factors[c]))
+    table = network_table(outputs)
+    assert table[DEPTH] < 1e-6
+    assert table['scale: mean error of a slice'] == pytest.approx(10, abs=1e-3)
+    assert 'scale: mean error of a slice' not in network_table(outputs, metric=False)
+    # One scale for all cameras of a slice: that they differ is a wrong shape.
+    factors['right'] = 0.9
+    assert 0.05 < network_table(outputs)[DEPTH] < 0.2
+
+
+def test_masks_and_flow_of_a_network_are_scored_by_what_is_there(outputs, monkeypatch):
+    flow, mask = outputs.flow, outputs.dynamic_mask
+    lengths = [
+        np.linalg.norm(flow(camera, stamp).flow[outputs.shown(camera)], axis=-1)
+        for camera in outputs.recording.cameras
+        for stamp in outputs.stamps(f'{camera}/flow')
+    ]
+
+    def nothing(camera, stamp):
+        found = flow(camera, stamp)
+        return SimpleNamespace(flow=0 * found.flow, older=found.older, newer=found.newer)
+
+    monkeypatch.setattr(outputs, 'flow', nothing)
+    monkeypatch.setattr(outputs, 'dynamic_mask', lambda c, s: np.full_like(mask(c, s), 255))
+    table = network_table(outputs)
+    for low, high in ((0, 1), (1, 4), (4, 12)):
+        inside = [x[(x >= low) & (x < high)] for x in lengths]
+        mean = np.concatenate(inside).mean()
+        name = f'flow: mean endpoint error where it is {low} to {high} px'
+        assert table[name] == pytest.approx(mean, rel=1e-4)
+    assert table[CALLED] == 1 and table[IOU] < 0.5
+    monkeypatch.setattr(outputs, 'dynamic_mask', lambda c, s: 0 * mask(c, s))
+    table = network_table(outputs)
+    assert (table[CALLED], table[IOU]) == (0, 0)
+
+
+def test_a_network_that_knows_no_motion_is_scored_all_the_same(monkeypatch):
+    outputs = PerfectOutputs(small_recording(instants=3), NODE.pixel_budget)
+    assert network_table(outputs)['trajectory: ATE after Sim(3) alignment'] < 1e-6
+    edges = outputs.transforms()
+    still = [PerfectOutputs.edge(WORLD, BASE, np.eye(4), edge.stamp) for edge in edges]
+    monkeypatch.setattr(
+        outputs,
+        'transforms',
+        lambda static=False: PerfectOutputs.transforms(outputs, True) if static else still,
+    )
+    assert not any(what.startswith('trajectory') for what in network_table(outputs))
 
 
 def test_windows_are_the_newest_slices_without_a_long_gap(recording):
