@@ -29,9 +29,9 @@ and .png to OUT; exit code 1 where a bar of docs/accuracy.md is missed.
   fourd-perception evaluate synthetic --seed 1 --weights fourd-small
 """
 REAL = """\
-Score a network on real recordings, beside classical methods on the same pixels. DATA holds one or
-more of the folders bedroom_video, room_rgbd and four_cameras_balance (docs/accuracy.md). Writes
-real.md, .json and .png to OUT; exit code 1 where a bar is missed.
+Score a network on real recordings, beside classical methods on the same pixels. DATA holds the
+folders bedroom_video, room_rgbd and four_cameras_balance (docs/accuracy.md). Writes real.md, .json
+and .png to OUT; exit code 1 where a bar is missed, as are those of a folder that is not there.
 
   fourd-perception evaluate real ../shared/data --weights fourd-small
 """
@@ -145,5 +145,5 @@ def _finished(report: NetworkReport, out: Path, examples: Sequence[Example]) -> 
     print(report.text())
     print(f'written to {page}, pictured in {picture}')
     for failure in report.failures:
-        print(f'below the bar: {failure}', file=sys.stderr)
+        print(f'bar missed: {failure}', file=sys.stderr)
     return FAILED if report.failures else DONE

@@ -10,6 +10,7 @@ from fourd_perception.evaluation.clip_evaluation import NETWORK, network_answers
 from fourd_perception.evaluation.clip_scores import Answer
 from fourd_perception.evaluation.cross_view import best_agreement
 from fourd_perception.evaluation.picture_grids import Pictures
+from fourd_perception.evaluation.real_video import NO_FLOW
 from fourd_perception.evaluation.score_table import Bar, Row, Table
 from fourd_perception.geometry.poses import rotation_angle
 from fourd_perception.model.prediction import Predictor
@@ -19,7 +20,8 @@ WINDOW = 4
 # Grey levels of the standard deviation over time above which something moves there, and by how
 # many pixels around that the place where it moves is wider.
 NOISE, MARGIN = 8.0, 4
-ROTATION, TRANSLATION, FLOW, DYNAMIC = Bar(0.1), Bar(0.5), Bar(0.2), Bar(1.0)
+BARS = ROTATION, TRANSLATION, FLOW, DYNAMIC = Bar(0.1), Bar(0.5), Bar(0.2), Bar(1.0)
+NO_MASKS = 'the weights give no masks'
 
 
 def envelope(images: np.ndarray) -> np.ndarray:
@@ -111,7 +113,7 @@ def _table(windows: Sequence[_Window], instants: int, background: np.ndarray) ->
     apart, share, overlap = np.nanmean([w.agreement for w in windows], axis=0)
 
     def mean(values: np.ndarray) -> dict[str, float]:
-        return {NETWORK: float(values.mean()) if len(values) else np.nan}
+        return {NETWORK: float(values.mean())} if len(values) else {}
 
     rows = [
         Row('rotation jitter', {m: rms(m, 0) for m in methods}, judged, (ROTATION,), 'degrees'),
@@ -123,7 +125,13 @@ def _table(windows: Sequence[_Window], instants: int, background: np.ndarray) ->
             '% of median depth',
         ),
         Row(
-            'flow of the background, mean', mean(flow), NETWORK, (FLOW,), 'px', f'{len(flow):,} px'
+            'flow of the background, mean',
+            mean(flow),
+            NETWORK,
+            (FLOW,),
+            'px',
+            f'{len(flow):,} px',
+            '' if len(flow) else NO_FLOW,
         ),
         Row(
             'dynamic pixels of the background',
@@ -132,6 +140,7 @@ def _table(windows: Sequence[_Window], instants: int, background: np.ndarray) ->
             (DYNAMIC,),
             '%',
             f'{len(dynamic):,} px',
+            '' if len(dynamic) else NO_MASKS,
         ),
         Row('depths of two views apart, median', {NETWORK: 100 * apart}, unit='%'),
         Row('depths of two views within 10 %', {NETWORK: 100 * share}, unit='%'),

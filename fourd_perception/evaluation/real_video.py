@@ -17,13 +17,15 @@ import numpy as np
 STRIDES = (1, 4)
 # Issue: at most .6 times the error of zero flow, and within 1.3 times that of DIS.
 BARS = (Bar(0.6, ZERO_FLOW), Bar(1.3, DIS))
+NO_FLOW = 'the weights give no flow'
 
 
 def score_video(predictor: Predictor, video: Pictures, progress: Callable[[float], None]) -> Table:
     """Photometric error of every pair of frames 1 and 4 apart, beside DIS and zero flow.
 
     Compared are, for all methods alike, the pixels at which the network's flow and DIS's both are
-    consistent with their flow back; how many each finds is told.
+    consistent with their flow back; how many each finds is told. Of weights that give no flow the
+    table has no value, and DIS chooses the pixels alone.
     """
     count = video.images.shape[1]
     total = sum(count - stride for stride in STRIDES)
@@ -50,7 +52,7 @@ class _Pair:
 def _pair(predictor: Predictor, video: Pictures, first: int, stride: int) -> _Pair:
     images = video.images[0, first], video.images[0, first + stride]
     flows = {
-        NETWORK: _network_flow(predictor, video, first, stride),
+        **_network_flows(predictor, video, first, stride),
         DIS: (dis_flow(*images), dis_flow(*images[::-1])),
     }
     agrees = {method: consistent(*both) for method, both in flows.items()}
@@ -72,21 +74,20 @@ def _rows(stride: int, pairs: Sequence[_Pair]) -> list[Row]:
     }
     shares = {m: 100 * float(np.mean([p.found[m] for p in pairs])) for m in pairs[0].found}
     name, told = f'photometric error, stride {stride}', f'{compared:,} px'
+    missing = '' if NETWORK in means else NO_FLOW
     return [
-        Row(name, means, NETWORK, BARS, 'grey levels', told),
+        Row(name, means, NETWORK, BARS, 'grey levels', told, missing),
         Row(f'pixels consistent, stride {stride}', shares, unit='%'),
     ]
 
 
-def _network_flow(
+def _network_flows(
     predictor: Predictor, video: Pictures, first: int, stride: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Flow [h, w, 2] from a frame to the one `stride` later, and back."""
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Flow [h, w, 2] from a frame to the one `stride` later, and back; {} if there is none."""
     prediction = predictor.predict(video.grid([first, first + stride]))
     if prediction.flow_forward is None or prediction.flow_backward is None:
-        raise ValueError(
-            f'weights {predictor.info.name}: without a flow module there is no flow to score; '
-            'give weights that have one'
-        )
+        return {}
     forward, backward = prediction.flow_forward[0, 0], prediction.flow_backward[0, 1]
-    return forward.permute(1, 2, 0).cpu().numpy(), backward.permute(1, 2, 0).cpu().numpy()
+    there, back = (flow.permute(1, 2, 0).cpu().numpy() for flow in (forward, backward))
+    return {NETWORK: (there, back)}

@@ -38,6 +38,7 @@ class Row:
     judged:     the method that the bars are for
     bars:       all of which must be kept
     count:      what was compared, such as `12,304 px`; empty where a table tells nothing of it
+    missing:    for want of what the judged method has no value
     """
 
     what: str
@@ -46,12 +47,20 @@ class Row:
     bars: Sequence[Bar] = ()
     unit: str = ''
     count: str = ''
+    missing: str = ''
 
     @property
     def passed(self) -> bool:
         """Whether every bar is kept; bars without a value are broken."""
         value = self.values.get(self.judged, math.nan)
         return all(bar.kept(value, self.values) for bar in self.bars)
+
+    @property
+    def found(self) -> str:
+        """The judged value, or what it is missing for, in words."""
+        if self.judged not in self.values:
+            return self.missing or 'no value'
+        return f'{number(self.values[self.judged])} {self.unit}'.rstrip()
 
 
 @dataclass(frozen=True)
@@ -71,8 +80,7 @@ class Table:
     def failures(self) -> list[str]:
         """The rows whose bars are broken, in words."""
         return [
-            f'{self.title}: {row.what} {number(row.values.get(row.judged))} {row.unit}'.rstrip()
-            + f' ({", ".join(map(str, row.bars))})'
+            f'{self.title}: {row.what}: {row.found} ({", ".join(map(str, row.bars))})'
             for row in self.rows
             if not row.passed
         ]
@@ -88,6 +96,7 @@ class Table:
                 'judged': row.judged,
                 'bars': [str(bar) for bar in row.bars],
                 'passed': row.passed if row.bars else None,
+                'missing': row.missing,
             }
             for row in self.rows
         ]
@@ -124,7 +133,7 @@ def _cells(row: Row, table: Table, barred: bool, counted: bool) -> list[str]:
         cell = number(row.values.get(method))
         cells.append(f'**{cell}**' if method == row.judged and row.bars else cell)
     if barred:
-        verdict = ('ok' if row.passed else '**below**') if row.bars else ''
+        verdict = ('ok' if row.passed else f'**{row.missing or "below"}**') if row.bars else ''
         cells += [', '.join(map(str, row.bars)), verdict]
     return [*cells, row.count] if counted else cells
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -13,13 +11,22 @@ from fourd_perception.evaluation.baselines.clip_answers import CONSTANT, DIS, SI
 from fourd_perception.evaluation.clip_evaluation import NETWORK, SOLVED
 from fourd_perception.evaluation.picture_grids import lay_pictures, Pictures
 from fourd_perception.evaluation.real_rig import envelope, score_rig
-from fourd_perception.evaluation.real_room import Room, score_room
+from fourd_perception.evaluation.real_room import score_room
 from fourd_perception.evaluation.real_video import score_video
-from fourd_perception.evaluation.score_table import Row, Table
 from fourd_perception.geometry.poses import invert, transform
-from fourd_perception.model.prediction import GridTensors, Prediction, PredictorInfo
+from fourd_perception.model.prediction import GridTensors, Prediction
 import numpy as np
 import pytest
+from real_miniatures import (
+    flowless,
+    ignore,
+    panning_video,
+    prediction,
+    room,
+    row,
+    Told,
+    write_room,
+)
 from recorded_clips import recorded_clip
 from scipy.spatial.transform import Rotation
 import torch
@@ -30,59 +37,7 @@ needs_data = pytest.mark.skipif(
 )
 
 
-def ignore(_share: float) -> None:
-    """Progress that nobody looks at."""
-
-
-def row(table: Table, what: str) -> Row:
-    return next(r for r in table.rows if r.what == what)
-
-
-@dataclass(frozen=True)
-class Told:
-    """A predictor that answers what it is told to."""
-
-    answer: Callable[[GridTensors], Prediction]
-    info: PredictorInfo = PredictorInfo('told', patch=16, licence='Apache-2.0')
-
-    def predict(self, grid: GridTensors) -> Prediction:
-        """The answer."""
-        return self.answer(grid)
-
-
-def prediction(
-    grid: GridTensors,
-    depth: torch.Tensor | float = 1.0,
-    flow: tuple[float, float] = (0.0, 0.0),
-    world_from_camera: np.ndarray | None = None,
-    dynamic: torch.Tensor | None = None,
-) -> Prediction:
-    views, times, _, height, width = grid.images.shape
-    shape = views, times, height, width
-    known = torch.broadcast_to(torch.as_tensor(depth, dtype=torch.float32), shape)
-    forward = torch.tensor(flow)[:, None, None].expand(views, times, 2, height, width)
-    poses = np.broadcast_to(np.eye(4), (views, times, 4, 4))
-    return Prediction(
-        depth=known,
-        depth_confidence=torch.ones(shape),
-        world_from_camera=poses if world_from_camera is None else world_from_camera,
-        intrinsics=np.repeat(grid.intrinsics[:, None], times, axis=1),
-        mask_logits=None if dynamic is None else dynamic.expand(shape) - 0.5,
-        flow_forward=forward,
-        flow_backward=-forward,
-    )
-
-
 # --- a video --------------------------------------------------------------------------------
-
-
-def panning_video(frames: int = 7, speed: float = 2.0) -> list[np.ndarray]:
-    """The picture of a texture that runs to the left, px a frame, at 256x192."""
-    noise = np.random.default_rng(1).uniform(0, 255, (260, 400, 3))
-    canvas = cv2.normalize(cv2.GaussianBlur(noise, None, 2.0), None, 0, 255, cv2.NORM_MINMAX)
-    canvas = canvas.astype(np.float32)
-    places = [(150 + speed * n, 130) for n in range(frames)]
-    return [cv2.getRectSubPix(canvas, (256, 192), p).astype(np.uint8) for p in places]
 
 
 def laid(frames: list[np.ndarray]) -> Pictures:
@@ -120,22 +75,18 @@ def test_pixels_at_which_the_network_contradicts_itself_do_not_count_but_are_tol
     assert not row(table, 'photometric error, stride 1').values[NETWORK] > 1.0
 
 
-def test_weights_without_flow_are_told_so():
-    def without(grid: GridTensors) -> Prediction:
-        return Prediction(**{**vars(prediction(grid)), 'flow_forward': None})
-
-    with pytest.raises(ValueError, match='without a flow module'):
-        score_video(Told(without), laid(panning_video(5)), ignore)
+def test_of_weights_without_flow_a_video_tells_what_is_missing_and_what_others_reach():
+    table = score_video(Told(flowless), laid(panning_video(6)), ignore)
+    assert table.methods == (DIS, ZERO_FLOW)
+    error = row(table, 'photometric error, stride 4')
+    assert error.values[DIS] < 0.5 * error.values[ZERO_FLOW]
+    assert [f.split(' (')[0] for f in table.failures] == [
+        f'bedroom_video: flow: photometric error, stride {stride}: the weights give no flow'
+        for stride in (1, 4)
+    ]
 
 
 # --- a room ---------------------------------------------------------------------------------
-
-
-def room() -> Room:
-    clip = recorded_clip('room', times=3, seed=1)
-    images = list(clip.images[0, 0].permute(0, 2, 3, 1).contiguous().numpy())
-    poses = clip.world_from_camera[0, 0].double().numpy()
-    return Room(images, clip.depth[0, 0].numpy(), poses, clip.intrinsics[0, 0].double().numpy())
 
 
 def number_of(grid: GridTensors, time: int) -> int:
@@ -203,6 +154,16 @@ def test_what_stands_still_keeps_every_bar_and_its_depths_agree():
     assert answer.depth.shape == (3, 4, *rig.images.shape[2:4])
 
 
+def test_of_weights_without_flow_and_masks_a_rig_tells_what_is_missing():
+    rig, poses, _ = standing_rig()
+    table, _, _ = score_rig(Told(flowless), rig, poses, ignore)
+    assert [f.partition(': ')[2].split(' (')[0] for f in table.failures] == [
+        'nothing moves but people: flow of the background, mean: the weights give no flow',
+        'nothing moves but people: dynamic pixels of the background: the weights give no masks',
+    ]
+    assert row(table, 'rotation jitter').judged == NETWORK
+
+
 def test_jitter_drift_and_false_motion_of_known_size_are_measured_and_break_the_bars():
     rig, poses, depth = standing_rig()
     median = float(np.median(depth))
@@ -247,7 +208,6 @@ def test_the_envelope_is_where_something_moves_and_a_little_more():
 
 @needs_data
 def test_the_recordings_are_read_and_classical_methods_score_what_the_docs_say():
-    assert len(real_inputs.folders(DATA)) == 3
     photographs = real_inputs.read_room(DATA / real_inputs.ROOM)
     table, _ = score_room(Told(prediction), photographs, ignore)
     depth = row(table, 'AbsRel, each image scaled by its median')
@@ -274,8 +234,12 @@ def test_the_videos_of_the_rig_are_rectified_and_laid_into_portrait_images():
     assert all(0.4 < background.mean() < 0.95 for background in still)
 
 
-def test_a_folder_without_recordings_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match='none of the folders bedroom_video'):
-        real_inputs.folders(tmp_path)
+# --- folders that hold less than they should ------------------------------------------------
+
+
+def test_what_lacks_frames_or_photographs_is_named(tmp_path):
     with pytest.raises(ValueError, match='0 frames'):
         real_inputs.read_video(tmp_path)
+    write_room(tmp_path / 'room', photographs=2)
+    with pytest.raises(ValueError, match='2 photographs; the pairs .* first 3'):
+        real_inputs.read_room(tmp_path / 'room')

@@ -52,7 +52,7 @@ def test_a_table_names_bar_and_verdict():
     assert '| 1-4 px (px) | **0.7** | 0.5 | <= 1 x DIS | **below** | 12 |' in text
     assert '| hidden | 9 |  |  |  |  |' in text
     assert text.rstrip().endswith('A note.')
-    assert table(0.7).failures == ['Flow: 1-4 px 0.7 px (<= 1 x DIS)']
+    assert table(0.7).failures == ['Flow: 1-4 px: 0.7 px (<= 1 x DIS)']
     assert not table(0.4).failures and 'ok' in markdown([table(0.4)])
 
 
