@@ -6,6 +6,7 @@ import torch
 
 # Smallest expected error of log-depth: keeps single pixels from outweighing all others.
 LEAST_SIGMA = 0.01
+MOST_LOG_SIGMA = 5.0  # nobody knows less of a depth; above, exp overflows at some pixel some day
 STRIDES = (1, 2, 4, 8)
 # Of a difference: what lies above is a blunder of the data.
 CLAMP = 100.0
@@ -13,7 +14,7 @@ CLAMP = 100.0
 
 def sigma_of(log_sigma: torch.Tensor) -> torch.Tensor:
     """Scale of the error, softly kept from falling to zero so that a gradient always leads up."""
-    return log_sigma.exp() + LEAST_SIGMA
+    return log_sigma.clamp(max=MOST_LOG_SIGMA).exp() + LEAST_SIGMA
 
 
 def laplace_loss(

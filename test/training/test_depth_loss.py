@@ -86,3 +86,14 @@ def test_unknown_truth_says_nothing_and_leaves_finite_gradients():
     loss.sum().backward()
     assert not depth.grad[~valid].any() and not sigma.grad[~valid].any()
     assert depth.grad.isfinite().all() and depth.grad[1].any()
+
+
+def test_a_pixel_of_endless_sigma_costs_no_more_than_one_of_no_knowledge():
+    log_sigma = torch.full((1, 1, 4, 4), -1.0)
+    log_sigma[..., 0, 0] = 500.0
+    log_sigma.requires_grad_(True)
+    loss = laplace_loss(
+        torch.zeros(1, 1, 4, 4), log_sigma, torch.ones(1, 1, 4, 4), torch.ones(1, 1, 4, 4) > 0
+    )
+    loss.sum().backward()
+    assert 0 < loss.item() < 10 and log_sigma.grad.isfinite().all()
