@@ -105,6 +105,20 @@ def test_size_of_the_module_and_of_what_it_answers():
         assert occluded(estimate.flow, -estimate.flow).shape == (2, 1, 50, 70)
 
 
+def test_sizes_between_are_filled_up_with_the_border():
+    first, second = images(2, 2, 3, 50, 70).unbind(0)
+    filled = [F.pad(x, (0, 10, 0, 14), mode='replicate') for x in (first, second)]
+    with torch.no_grad():
+        forward, backward = module()(first, second)
+        whole = module()(*filled)
+    for estimate, other in zip((forward, backward), whole):
+        for name in ('flow', 'log_scale'):
+            cut = getattr(other, name)[..., :50, :70]
+            torch.testing.assert_close(getattr(estimate, name), cut, rtol=1e-4, atol=1e-4)
+        for update, full in zip(estimate.coarse, other.coarse, strict=True):
+            torch.testing.assert_close(update, full[..., :50, :70], rtol=1e-4, atol=1e-4)
+
+
 def test_swapped_images_give_swapped_flows_and_pairs_do_not_mix():
     first, second = images(2, 3, 3, 48, 64).unbind(0)
     with torch.no_grad():
@@ -202,6 +216,53 @@ def test_the_first_flow_finds_large_motions_among_few_cells():
     truth = torch.tensor([8.0, -4.0]).view(2, 1, 1)
     assert (there - truth).norm(dim=0).median() < 0.5
     assert (back + truth).norm(dim=0).median() < 0.5
+
+
+def test_a_motion_that_no_fine_level_finds_is_found_among_few_cells():
+    texture = F.interpolate(images(1, 3, 12, 14), scale_factor=16, mode='bicubic')
+    first, second = texture[..., 32:160, 32:192], texture[..., 48:176, 8:168]  # 24 right, 16 up
+    there = 4 * pyramid_flow(torch.cat([first, second]))[0, :, 6:-6, 8:-8]
+    assert (there - torch.tensor([24.0, -16.0]).view(2, 1, 1)).norm(dim=0).median() < 0.25
+
+
+def test_in_plain_places_the_first_flow_is_that_of_the_surroundings():
+    texture = F.interpolate(images(1, 3, 24, 48), scale_factor=4, mode='bicubic').clamp(0, 1)
+    texture[..., 40:136] = 0.5  # wider than any window of the finest level
+    there = 4 * pyramid_flow(torch.cat([texture[..., 16:176], texture[..., 8:168]]))[0]
+    off = (there - torch.tensor([8.0, 0.0]).view(2, 1, 1)).norm(dim=0)
+    assert off[4:-4, 8:30].mean() < 1.7
+
+
+def test_updates_begin_at_the_first_flow():
+    first, second = images(2, 2, 3, 48, 64).unbind(0)
+    made = module()
+    with torch.no_grad():
+        made.update.step.weight.zero_()
+        made.update.step.bias.zero_()
+        made.update.step.bias[made.update.answers[0] - 1] = 100.0  # believe in no step
+        forward, backward = made(first, second)
+    start = 4 * pyramid_flow(torch.cat([first, second]))
+    assert start.norm(dim=1).mean() > 0.5
+    start = F.interpolate(start, scale_factor=4, mode='bilinear', align_corners=False)
+    torch.testing.assert_close(torch.cat([forward.coarse[0], backward.coarse[0]]), start)
+
+
+def test_every_finer_size_comes_closer():
+    y, x = torch.meshgrid(torch.arange(96.0), torch.arange(128.0), indexing='ij')
+
+    def waves(u: float, v: float) -> torch.Tensor:
+        a, b = 0.5 * (x - u) + 0.1 * (y - v), 0.2 * (x - u) - 0.6 * (y - v)
+        return 0.5 + 0.2 * torch.stack([(a + c).sin() + (b - c).sin() for c in range(3)])[None]
+
+    torch.manual_seed(0)
+    with torch.no_grad():
+        forward, _ = FlowModule(FlowConfig()).eval()(waves(0, 0), waves(1.5, -0.75))
+    truth = torch.tensor([1.5, -0.75]).view(1, 2, 1, 1)
+    quarter, half, full = (
+        (flow - truth)[..., 12:-12, 12:-12].norm(dim=1).mean()
+        for flow in (*forward.coarse[-2:], forward.flow)
+    )
+    assert half < 0.5 * quarter and full < 0.5 * half
 
 
 def test_untrained_it_finds_a_shift_and_rest():

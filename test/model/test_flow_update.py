@@ -98,3 +98,38 @@ def test_refinement_doubles_the_flow_and_finds_the_rest_of_the_way():
     truth = torch.tensor([[1.0, 0.0], [-1.0, 0.0]]).view(2, 2, 1, 1)
     errors = [(flow - truth)[..., 8:-8, 8:-8].norm(dim=1).mean() for flow in flows]
     assert errors[0] < 0.4 and errors[2] < 0.5 * errors[0] and errors[2] < 0.1
+
+
+def plain_refinement(
+    answer: torch.Tensor, flow: torch.Tensor, pair: torch.Tensor, window: int
+) -> torch.Tensor:
+    """A step from the flow [2, 2, h, w], neighbour by neighbour, two pixels apart."""
+    alignment = align(pair, flow, window)
+    height, width = flow.shape[2:]
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing='ij')
+    total, weights = torch.zeros_like(flow), torch.zeros_like(flow[:, :1])
+    for number in range(9):
+        row = (y + 2 * (number // 3 - 1)).clamp(0, height - 1)
+        column = (x + 2 * (number % 3 - 1)).clamp(0, width - 1)
+        weight = alignment.trust[..., row, column] * answer[number].exp()
+        total, weights = total + weight * flow[..., row, column], weights + weight
+    towards = total / weights - flow
+    return flow + gauss_newton(alignment.products, towards, rigour_of(answer[9]))
+
+
+@pytest.mark.parametrize('rigour', [-6.0, -2.3, 4.0])
+def test_a_refinement_heeds_neighbours_by_their_trust_and_by_what_the_network_says(rigour):
+    image = drawn(1, 3, 24, 32)
+    image[..., 10:20] = 0.5  # plain: little trust
+    pair = normalised(torch.cat([image, image.roll(1, -1)]))
+    torch.manual_seed(0)
+    refinement = FlowRefinement(4, 8, updates=2, window=5)
+    answer = torch.cat([2 * drawn(9, seed=1) - 1, torch.tensor([rigour])])
+    start = drawn(2, 2, 12, 16, seed=2) - 0.5
+    with torch.no_grad():
+        refinement.answer.bias.copy_(answer)
+        _, (first, second) = refinement(torch.zeros(2, 4, 12, 16), start, pair)
+    torch.testing.assert_close(
+        second, plain_refinement(answer, first, pair, 5), rtol=1e-4, atol=1e-4
+    )
+    assert (second - first).abs().mean() > 0.01
