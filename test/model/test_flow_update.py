@@ -43,14 +43,25 @@ def alignments() -> list[Alignment]:
     ]
 
 
-def told(update: FlowUpdate, flow: torch.Tensor, aligned: list[Alignment]) -> torch.Tensor:
-    """The step that the update takes; every window peaks one cell to the right of its middle."""
+def peaked() -> list[torch.Tensor]:
+    """Windows that are high one cell to the right of their middle."""
     windows = [torch.zeros(2, SIZE[0] * SIZE[1], 5, 5) for _ in range(sum(LEVELS))]
     for window in windows:
         window[..., 2, 3] = 1.0
+    return windows
+
+
+def told(
+    update: FlowUpdate,
+    flow: torch.Tensor,
+    aligned: list[Alignment],
+    windows: list[torch.Tensor] | None = None,
+) -> torch.Tensor:
+    """The step that the update takes."""
     hidden, context = torch.zeros(2, WIDTH, *SIZE), torch.zeros(2, 3 * WIDTH, *SIZE)
+    rest, windows = torch.zeros(2, 1, *SIZE), windows or peaked()
     with torch.no_grad():
-        return update(hidden, context, flow, torch.zeros(2, 1, *SIZE), windows, aligned)[1] - flow
+        return update(hidden, context, flow, rest, windows, aligned)[1] - flow
 
 
 @pytest.mark.parametrize(('opinion', 'cells'), [(FIRST_LEVEL, 1.0), (SECOND_LEVEL, 2.0)])
@@ -73,6 +84,50 @@ def test_neighbours_draw_a_lone_flow_to_theirs(opinion):
     flow[..., 3, 4] = 10.0
     step = told(update_that_believes(opinion), flow, alignments())
     assert (step[..., 3, 4] < -5).all()
+
+
+@pytest.mark.parametrize('doubtful', ['match', 'alignment'])
+def test_neighbours_are_heard_that_match_well_and_stand_firm(doubtful):
+    flow = torch.zeros(2, 2, *SIZE)
+    flow[:, 0, :, 4:] = 6.0
+    aligned, windows = alignments(), peaked()
+    if doubtful == 'match':
+        windows[0].unflatten(1, SIZE)[:, :, :4, 2, 2] = 1.0
+    else:
+        aligned[0].eigenvalue[..., 4:] = 0.0
+    step = told(update_that_believes(NEAR), flow, aligned, windows)
+    assert step[:, 0, :, 4:6].max() < -5.5 and step[:, 0, :, :4].abs().max() < 0.5
+
+
+def test_learned_features_have_no_say_before_they_are_trained():
+    update = update_that_believes(NONE)
+    with torch.no_grad():
+        update.step.bias[NONE] = 0.0
+    windows = peaked()
+    windows[2].copy_(windows[2].flip(3))
+    step = told(update, torch.zeros(2, 2, *SIZE), alignments(), windows)
+    assert step[:, 0].min() > 0.5
+    windows[:2] = [window.flip(3) for window in windows[:2]]
+    assert told(update, torch.zeros(2, 2, *SIZE), alignments(), windows)[:, 0].max() < -0.5
+
+
+def test_what_the_network_adds_by_itself_is_added():
+    update = update_that_believes(NONE)
+    with torch.no_grad():
+        update.step.bias[-2:] = torch.tensor([0.5, -0.25])
+    step = told(update, torch.zeros(2, 2, *SIZE), alignments())
+    torch.testing.assert_close(step, torch.tensor([0.5, -0.25]).view(2, 1, 1).expand_as(step))
+
+
+@pytest.mark.parametrize('part', [slice(0, 8), slice(8, 16), slice(16, 24)])
+def test_every_gate_knows_the_context(part):
+    update, flow, aligned = update_that_believes(NONE), torch.zeros(2, 2, *SIZE), alignments()
+    hidden, context = drawn(2, WIDTH, *SIZE) - 0.5, torch.zeros(2, 3 * WIDTH, *SIZE)
+    with torch.no_grad():
+        before, _ = update(hidden, context, flow, flow[:, :1], peaked(), aligned)
+        context[:, part] = 2.0
+        after, _ = update(hidden, context, flow, flow[:, :1], peaked(), aligned)
+    assert (after - before).abs().mean() > 0.005
 
 
 @pytest.mark.parametrize(('opinion', 'pixels'), [(COARSE, 1), (FINE, 2)])
