@@ -12,6 +12,10 @@ from fourd_perception.evaluation.true_images import Seen, TrueImages
 import numpy as np
 
 
+def _range(low: float, high: float) -> str:
+    return f'{low:g} to {high:g} px' if high < float('inf') else f'above {low:g} px'
+
+
 @dataclass(frozen=True, eq=False)
 class NetworkTallies:
     """Mean errors of dense outputs over all images.
@@ -34,7 +38,7 @@ class NetworkTallies:
     flow_known: Mean = field(default_factory=lambda: Mean('flow: share of pixels known', ''))
     epe: tuple[Mean, ...] = field(
         default_factory=lambda: tuple(
-            Mean(f'flow: mean endpoint error where it is {low:g} to {high:g} px', 'px')
+            Mean(f'flow: mean endpoint error where it is {_range(low, high)}', 'px')
             for low, high in FLOW_BINS
         )
     )
