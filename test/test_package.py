@@ -63,7 +63,7 @@ def test_installed_code_finds_its_own_files(install_base):
 
 
 def test_colcon_test_runs_our_tests(install_base):
-    test = 'colcon test --event-handlers console_direct+ --pytest-args test/evaluation'
+    test = 'colcon test --event-handlers console_direct+ --pytest-args test/wire'
     go = f'cd {install_base.parent} && python3 -m'
     assert re.search(r'\d+ passed', installed(install_base, f'{go} {test}'))
     assert '0 failures' in installed(install_base, f'{go} colcon test-result --all')
