@@ -14,8 +14,12 @@ from fourd_perception.datasets.mixture import Mixture, open_mixture, Share
 from fourd_perception.geometry.clips import Clips, joined
 from fourd_perception.synthetic.scenes import generate, SceneSpec
 from fourd_perception.training.plain_values import built, plain
+from fourd_perception.training.scene_memory import SceneMemory
 from fourd_perception.training.seeded import choices
 import torch
+
+# Grids and sizes whose scenes are remembered together.
+MOST_REQUESTS = 4
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,9 @@ class SourceSettings:
     data_sets:   none: generated scenes alone
     skip_absent: leave out data sets that are not there, with a warning, instead of stopping
     compiled:    draw scenes three times as fast, once a few minutes of compiling are over
-    scenes:      seeds of generated scenes, seen again and again; empty: a new one for every sample
+    scenes:      seeds of generated scenes, seen again and again; empty: new ones all the time
+    repeats:     how often each new scene is seen, where a training asks for the same grid and size
+                 again; up to 512 clips stay in memory for each
     """
 
     generated: float = 1.0
@@ -55,8 +61,11 @@ class SourceSettings:
     skip_absent: bool = False
     compiled: bool = False
     scenes: tuple[int, ...] = ()
+    repeats: int = 1
 
     def __post_init__(self) -> None:
+        if self.repeats < 1:
+            raise ValueError(f'scenes are seen {self.repeats} times; let `repeats` be 1 or more')
         if self.generated < 0 or (self.generated == 0 and not self.data_sets):
             raise ValueError(
                 f'generated scenes have weight {self.generated}, of {len(self.data_sets)} data '
@@ -96,6 +105,18 @@ def clip_source(settings: SourceSettings) -> DrawClips:
     mixture, weight = _mixture(settings)
     share = settings.generated / (settings.generated + weight)
 
+    @lru_cache(maxsize=MOST_REQUESTS)
+    def scenes_like(spec: SceneSpec, device: torch.device) -> SceneMemory:
+        def drawn(seeds: Sequence[int]) -> Clips:
+            return generate(seeds, spec, device, settings.compiled)
+
+        return SceneMemory(drawn, settings.repeats)
+
+    def generated(seeds: Sequence[int], spec: SceneSpec, device: torch.device) -> Clips:
+        if settings.repeats == 1:
+            return generate(seeds, spec, device, settings.compiled)
+        return scenes_like(spec, device).clips(seeds)
+
     def draw(seeds: Sequence[int], request: ClipRequest, device: torch.device) -> Clips:
         spec = SceneSpec(
             request.size,
@@ -108,10 +129,10 @@ def clip_source(settings: SourceSettings) -> DrawClips:
         if few := settings.scenes:
             return joined([_scene(few[seed % len(few)], spec, device) for seed in seeds])
         if mixture is None:
-            return generate(seeds, spec, device, settings.compiled)
+            return generated(seeds, spec, device)
         wanted = ClipSpec(request.size, request.instants, request.views, request.tracks)
         own = [seed for seed in seeds if choices('source', seed).random() < share]
-        scenes = generate(own, spec, device, settings.compiled) if own else None
+        scenes = generated(own, spec, device) if own else None
         clips = [mixture.clip(seed, wanted).to(device) for seed in seeds if seed not in own]
         together = joined(clips + ([scenes] if scenes is not None else []))
         order = [seed for seed in seeds if seed not in own] + own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 import sys
@@ -9,6 +10,7 @@ import sys
 import cv2
 from fourd_perception.datasets.catalogue import AbsentDataSet
 from fourd_perception.datasets.files import DataSetError
+from fourd_perception.geometry.clips import Clips, unlabelled
 from fourd_perception.synthetic.scenes import generate, SceneSpec
 from fourd_perception.training.clip_source import (
     clip_source,
@@ -17,6 +19,9 @@ from fourd_perception.training.clip_source import (
     SourceSettings,
 )
 from fourd_perception.training.plain_values import built, plain
+from fourd_perception.training.sample_seeds import FIRST
+from fourd_perception.training.scene_memory import ROUND, SceneMemory
+from hypothesis import given, settings, strategies as st
 import numpy as np
 import pytest
 import torch
@@ -129,3 +134,50 @@ def test_sources_without_any_clip_are_refused(tmp_path):
         SourceSettings(setting='cellar')
     with pytest.raises(ValueError, match='few scenes'):
         SourceSettings(scenes=(1,), data_sets=(DataSetShare('davis', tmp_path),))
+
+
+def marked(seeds: Sequence[int]) -> Clips:
+    """A clip of one pixel for each seed, which shows which seed it is of."""
+    shades = [[seed >> 8 * k & 255 for k in range(3)] for seed in seeds]
+    return unlabelled(torch.tensor(shades, dtype=torch.uint8)[:, None, None, :, None, None])
+
+
+def test_every_round_of_scenes_is_seen_as_often_as_asked():
+    source = clip_source(SourceSettings(repeats=2))
+    first, again, new = (
+        source([SEEDS[0] + turn * ROUND, SEEDS[3] + turn * ROUND], REQUEST, CPU)
+        for turn in range(3)
+    )
+    assert torch.equal(first.images, generate([SEEDS[0], SEEDS[3]], SPEC).images)
+    assert torch.equal(again.images, first.images)
+    scenes = [SEEDS[0] + ROUND, SEEDS[3] + ROUND]
+    assert torch.equal(new.images, generate(scenes, SPEC).images)
+
+
+@given(repeats=st.integers(1, 5), samples=st.lists(st.integers(0, ROUND - 1), min_size=1))
+@settings(deadline=None)
+def test_a_scene_that_is_remembered_is_not_drawn_again(repeats: int, samples: list[int]):
+    drawn: list[int] = []
+
+    def draw(seeds: Sequence[int]) -> Clips:
+        drawn.extend(seeds)
+        return marked(seeds)
+
+    memory = SceneMemory(draw, repeats)
+    for sample in samples:
+        later = sample + (repeats - 1) * ROUND
+        clips = memory.clips([FIRST + sample, FIRST + later])
+        assert torch.equal(clips.images, marked([FIRST + sample] * 2).images)
+    assert sorted(drawn) == sorted({FIRST + sample for sample in samples})
+
+
+def test_what_is_remembered_is_bounded():
+    memory = SceneMemory(marked, 1)
+    for first in range(FIRST, FIRST + 4 * ROUND, 64):
+        memory.clips(range(first, first + 64))
+    assert len(memory) <= ROUND
+
+
+def test_no_repeats_are_refused():
+    with pytest.raises(ValueError, match='seen 0 times'):
+        SourceSettings(repeats=0)
