@@ -63,7 +63,9 @@ def triangulate(
     )
     u, v = (x - k[:, 0, 2]) / k[:, 0, 0], (y - k[:, 1, 2]) / k[:, 1, 1]
     pose = other_from_camera.float()
-    far = torch.einsum('nij,njyx->niyx', pose[:, :3, :3], torch.stack([u, v, 1 + 0 * u], dim=1))
+    ray = torch.stack([u, v, torch.ones_like(u)], dim=1)
+    # No matrix product, which autocast would take into bfloat16.
+    far = (pose[:, :3, :3, None, None] * ray[:, None]).sum(2)
     shift = pose[:, :3, 3, None, None].expand_as(far)
     focal, centre = (torch.stack([m[0], m[1]], 1) for m in _focal_and_centre(other))
     met = (torch.stack([x, y]) + flow - centre) / focal

@@ -89,6 +89,14 @@ class PairMotions:
     older_from_newer: torch.Tensor
     covariance: torch.Tensor
 
+    def lengthened(self, factor: torch.Tensor) -> PairMotions:
+        """The same with translations `factor` [P] times as long."""
+        scale = torch.ones_like(self.covariance[:, 0])
+        scale[:, :3] = factor.to(scale)[:, None]
+        motion = self.older_from_newer.clone()
+        motion[:, :3, 3] *= scale[:, :3]
+        return PairMotions(motion, scale[:, :, None] * self.covariance * scale[:, None])
+
 
 def posed_motions(pairs: CellPairs, world_from_camera: torch.Tensor) -> PairMotions:
     """As the poses [N, 4, 4] of the cells say."""
@@ -134,11 +142,11 @@ def _sightings(
 @torch.no_grad()
 def parallaxes(
     pairs: CellPairs, depth: torch.Tensor, intrinsics: torch.Tensor, motions: PairMotions
-) -> tuple[Triangulation, Triangulation]:
+) -> tuple[tuple[Triangulation, Triangulation], PairMotions]:
     """What the flow forward says of the older cells [P, H, W], and that backward of the newer.
 
-    Nothing where a motion was not solved. Lengths of translations are those that suit the depths
-    [N, H, W]; both are told in their unit.
+    Nothing where a motion was not solved. Returned with the motions, whose translations are made
+    as long as the depths [N, H, W] want them: all is told in their unit.
     """
     pose = motions.older_from_newer
     found, expected = [], []
@@ -151,7 +159,7 @@ def parallaxes(
         )
     factor = length_factor(expected, found)
     older, newer = (lengthened(one, factor) for one in found)
-    return older, newer
+    return (older, newer), motions.lengthened(factor)
 
 
 @torch.no_grad()

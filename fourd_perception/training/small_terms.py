@@ -124,5 +124,11 @@ def _consistency(answer: SmallPass, truth: Cells) -> torch.Tensor:
         answer.intrinsics[:, cells],
         answer.intrinsics[:, others],
         relative_poses(answer.poses[:, others], answer.poses[:, cells]),
-        seen & (truth.dynamic[:, cells] == STATIC),
+        seen & (truth.dynamic[:, cells] == STATIC) & ~_sky(truth.depth)[:, cells],
     )
+
+
+def _sky(depth: torch.Tensor) -> torch.Tensor:
+    """Where depth [n, S, H, W] is not known of a cell of which some is."""
+    known = depth.isfinite()
+    return ~known & known.any(dim=(2, 3), keepdim=True)

@@ -16,6 +16,7 @@ from fourd_perception.model.cell_pairs import (
     with_parallax,
 )
 from fourd_perception.model.heads.flow import occluded
+from fourd_perception.model.heads.residual_motion import residual_motion
 from fourd_perception.synthetic.scenes import generate, SceneSpec
 import pytest
 import torch
@@ -60,7 +61,9 @@ def test_motions_are_those_of_the_older_camera_s_axes(scene: Scene):
 
 def test_parallax_betters_depth_and_says_nothing_of_what_moves_or_has_no_neighbour(scene: Scene):
     wrong, log_sigma = scene.expected.log(), torch.full_like(scene.depth, log(SIGMA))
-    seen = parallaxes(scene.pairs, scene.expected, scene.intrinsics, scene.solved(scene.expected))
+    seen, _ = parallaxes(
+        scene.pairs, scene.expected, scene.intrinsics, scene.solved(scene.expected)
+    )
     joined, told = with_parallax(wrong, log_sigma, scene.pairs, seen)
     off = [(some - scene.depth.log())[:3].abs().median() for some in (wrong, joined)]
     assert off[1] < 0.5 * off[0]
@@ -73,9 +76,30 @@ def test_parallax_betters_depth_and_says_nothing_of_what_moves_or_has_no_neighbo
     assert torch.equal(partly[:, :, 40:], joined[:, :, 40:])
 
 
+@pytest.mark.parametrize('autocast', [False, True])
+def test_wrong_depths_leave_little_motion_to_what_stands_still(scene: Scene, autocast: bool):
+    """With the depths that parallax gives and motions of that length, as masks are told."""
+    k, wrong = scene.intrinsics, 3 * scene.expected.log() - 2 * scene.depth.log()
+    log_sigma = torch.full_like(wrong, log(3 * SIGMA))
+    moved = scene.solved(wrong.exp())
+    with torch.autocast('cpu', torch.bfloat16, enabled=autocast):
+        seen, motions = parallaxes(scene.pairs, wrong.exp(), k, moved)
+        joined = with_parallax(wrong, log_sigma, scene.pairs, seen)[0].exp()
+        found = []
+        for depth, shown in ((wrong.exp(), moved), (joined, moved), (joined, motions)):
+            after, _ = other_frames(scene.pairs, depth, k, shown, [0, 1])
+            assert after is not None
+            evidence = residual_motion(depth[:2], k[:2], after)
+            found.append(evidence[:, :2].abs().expm1().norm(dim=1).median().item())
+    before, half, all_told = found
+    assert all_told < 0.5 * before and all_told < half
+
+
 def test_a_cell_between_two_is_told_by_both(scene: Scene):
     wrong, log_sigma = scene.expected.log(), torch.full_like(scene.depth, log(SIGMA))
-    seen = parallaxes(scene.pairs, scene.expected, scene.intrinsics, scene.solved(scene.expected))
+    seen, _ = parallaxes(
+        scene.pairs, scene.expected, scene.intrinsics, scene.solved(scene.expected)
+    )
     joined, _ = with_parallax(wrong, log_sigma, scene.pairs, seen)
     after, before = (
         type(way)(*(part[i, None] for part in vars(way).values())) for way, i in zip(seen, (1, 0))
@@ -89,7 +113,7 @@ def test_a_cell_between_two_is_told_by_both(scene: Scene):
 
 def test_motions_that_are_not_known_leave_depth_as_it_is(scene: Scene):
     motions = posed_motions(scene.pairs, scene.poses)
-    seen = parallaxes(scene.pairs, scene.expected, scene.intrinsics, motions)
+    seen, _ = parallaxes(scene.pairs, scene.expected, scene.intrinsics, motions)
     wrong = scene.expected.log()
     joined, _ = with_parallax(wrong, torch.full_like(wrong, -2.0), scene.pairs, seen)
     assert torch.equal(joined, wrong), 'poses without a covariance are a guess'
@@ -121,7 +145,7 @@ def test_no_pairs_are_nothing_to_learn_from(scene: Scene):
         (scene.pairs.back.flow[:0], scene.pairs.back.log_scale[:0]),
     )
     motions = solved_motions(none, scene.depth, scene.intrinsics, posed_motions(none, scene.poses))
-    seen = parallaxes(none, scene.depth, scene.intrinsics, motions)
+    seen, _ = parallaxes(none, scene.depth, scene.intrinsics, motions)
     expected = scene.depth.log(), torch.zeros_like(scene.depth)
     for found, before in zip(with_parallax(*expected, none, seen), expected):
         assert torch.allclose(found, before, atol=1e-6)
@@ -136,7 +160,7 @@ def test_flows_that_miss_are_seen_through(scene: Scene):
     start = posed_motions(pairs, torch.eye(4).expand(4, 4, 4))
     motions = solved_motions(pairs, scene.expected, scene.intrinsics, start)
     wrong, log_sigma = scene.expected.log(), torch.full_like(scene.depth, log(SIGMA))
-    seen = parallaxes(pairs, scene.expected, scene.intrinsics, motions)
+    seen, _ = parallaxes(pairs, scene.expected, scene.intrinsics, motions)
     joined, _ = with_parallax(wrong, log_sigma, pairs, seen)
     off = [(some - scene.depth.log())[0].abs() for some in (wrong, joined)]
     assert off[1][70:].median() < 0.7 * off[0][70:].median()

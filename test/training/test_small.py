@@ -76,6 +76,15 @@ def test_gradients_reach_every_part_within_a_few_steps():
     assert all(p.grad.isfinite().all() for p in trained.network.parameters() if p.grad is not None)
 
 
+def test_single_images_leave_alone_what_tells_of_pairs():
+    trained = task(replace(SETTINGS, grids=GridSettings(frames=(1, 1), views=1, banded=0.0)))
+    torch.stack(list(trained.losses(context(0)).values())).sum().backward()
+    head = trained.network.camera_head
+    pairs = [*head.between.parameters(), *head.within.parameters()]
+    assert all(p.grad is None for p in pairs)
+    assert all(p.grad is not None for p in head.field.parameters())
+
+
 def test_a_flow_module_that_is_asked_for_nothing_stays_as_it_is():
     """Without a gradient, not with one of zero: weights without gradient do not decay."""
     trained = task(replace(SETTINGS, weights=SmallWeights(flow=0.0)))

@@ -116,6 +116,23 @@ def test_autocast_takes_no_digit_from_truth_and_losses():
     assert torch.allclose(found['mask'], exact['mask'], atol=0.02)
 
 
+def test_the_sky_agrees_with_any_depth_and_clips_without_depth_are_asked_everywhere():
+    clips, net = plane_clips(), network()
+    ((layout, _),) = layouts(clips)
+    depth = clips.depth.clone()
+    depth[0, ..., :12, :] = torch.nan
+    depth[1] = torch.nan
+    truth, said = replace(clips, depth=depth), true_answer(net, clips, 1.0)
+    bent = said.decoded.log_depth.clone()
+    bent[:, 0, :4] += 1.0
+    told = torch.zeros(2).bool()
+    exact, found = (
+        small_terms(net, answer, cells_of(truth, layout), told)['consistency']
+        for answer in (said, replace(said, decoded=replace(said.decoded, log_depth=bent)))
+    )
+    assert found[0] - exact[0] < 0.1 * (found[1] - exact[1])
+
+
 def test_scale_and_world_of_the_truth_do_not_matter():
     clips, net = with_mover(plane_clips()), network()
     told = told_of(clips)

@@ -93,14 +93,22 @@ class CameraHead(nn.Module):
                 (earlier,) = memory.held
             memory.held = (leaders[:, -1:],)
         earlier = torch.cat([earlier, leaders[:, :-1]], dim=1)
-        previous = rigid(self.between(torch.cat([leaders, earlier], dim=-1)))
         identity = torch.eye(4, device=x.device)
+        previous = identity.expand(*leaders.shape[:2], 4, 4)
+        within = identity.expand(*x.shape[:2], 4, 4)
+        # A branch that has nothing to say is not asked: without a gradient its weights stay.
+        if known_start or leaders.shape[1] > 1:
+            previous = rigid(self.between(torch.cat([leaders, earlier], dim=-1)))
         if not known_start:
             start = identity.expand(len(x), 1, 4, 4)
             previous = torch.cat([start, previous[:, 1:]], dim=1)
-        within = rigid(self.within(torch.cat([x, x[:, plan.leader_of]], dim=-1)))
+        if leaders.shape[1] < x.shape[1]:
+            pairs = torch.cat([x, x[:, plan.leader_of]], dim=-1)
+            within = torch.where(
+                plan.is_leader[:, None, None], identity, rigid(self.within(pairs))
+            )
         return Cameras(
-            torch.where(plan.is_leader[:, None, None], identity, within),
+            within,
             previous,
             math.pi * self.field(x).float().sigmoid(),
         )

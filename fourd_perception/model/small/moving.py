@@ -47,10 +47,14 @@ def moving(
     expected = said.log_depth.detach(), said.log_sigma.detach()
     k = said.intrinsics.detach()
     depth = expected[0].exp()
-    seen = parallaxes(pairs, depth, k, motions) if config.parallax else None
-    joined = expected[0] if seen is None else with_parallax(*expected, pairs, seen)[0]
+    seen, joined = None, expected[0]
+    if config.parallax:
+        seen, motions = parallaxes(pairs, depth, k, motions)
+        joined = with_parallax(*expected, pairs, seen)[0]
     others = (
-        other_frames(pairs, depth, k, motions, wanted) if config.residual_motion else (None, None)
+        other_frames(pairs, joined.exp(), k, motions, wanted)
+        if config.residual_motion
+        else (None, None)
     )
     logits = network.mask_head(said.features[wanted], joined[wanted].exp(), k[wanted], others)
     if seen is None:
