@@ -9,6 +9,7 @@ from pathlib import Path
 from fourd_perception.model.checkpoint_files import INDEX_SUFFIX, write_safetensors
 import torch
 
+ALONE, INDEX = 'model.safetensors', f'model{INDEX_SUFFIX}'
 MOST_BYTES = 16 * 2**20
 # A part's names, shapes and offsets, and the metadata, which every part carries.
 HEADER_BYTES = 2**16
@@ -24,26 +25,32 @@ def write_parts(
     """Write model.safetensors, or parts of it and model.safetensors.index.json; returns that path.
 
     most_bytes: of a part, unless a single tensor needs more
-    Files of those names in the folder are replaced, the index last. Raises as `write_safetensors`.
+    Files of those names in the folder are replaced; that path appears last, and whole. Raises as
+    `write_safetensors`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob('model*.safetensors*'):
         old.unlink()
     parts = _parts(tensors, dtype, most_bytes - HEADER_BYTES)
     if len(parts) == 1:
-        path = folder / 'model.safetensors'
-        write_safetensors(path, parts[0], metadata, dtype)
-        return path
+        path, partial = (folder / name for name in (ALONE, f'{ALONE}.partial'))
+        write_safetensors(partial, parts[0], metadata, dtype)
+        return partial.replace(path)
     places: dict[str, str] = {}
     for i, part in enumerate(parts, 1):
         name = f'model-{i:05}-of-{len(parts):05}.safetensors'
         write_safetensors(folder / name, part, metadata, dtype)
         places |= dict.fromkeys(part, name)
     total = sum(tensor.numel() * (dtype or tensor.dtype).itemsize for tensor in tensors.values())
-    index = folder / f'model{INDEX_SUFFIX}'
+    index, partial = (folder / name for name in (INDEX, f'{INDEX}.partial'))
     content = {'metadata': {'total_size': total}, 'weight_map': places}
-    index.write_text(json.dumps(content, indent=1) + '\n')
-    return index
+    partial.write_text(json.dumps(content, indent=1) + '\n')
+    return partial.replace(index)
+
+
+def written(folder: Path) -> Path | None:
+    """What `write_parts` returned; None where it has not come to its end."""
+    return next((path for n in (ALONE, INDEX) if (path := folder / n).is_file()), None)
 
 
 def _parts(

@@ -16,6 +16,7 @@ import subprocess
 import sys
 from typing import Any
 
+from fourd_perception.model.checkpoint_parts import written
 import yaml
 
 OUT = Path('out/ablations')
@@ -99,7 +100,7 @@ def configurations(variant: Variant, flow_weights: Path) -> tuple[dict[str, Any]
 def _training(out: Path, minutes: float, configuration: Mapping[str, Any]) -> Path:
     """Weights of a training into a folder, which is skipped where it is done and resumed."""
     weights = out / 'weights'
-    if not weights.is_dir():
+    if written(weights) is None:
         out.mkdir(parents=True, exist_ok=True)
         file = out / 'training.yaml'
         length = {'minutes': minutes, 'validation_minutes': 2 * minutes}

@@ -99,11 +99,13 @@ class Run:
             if position.seconds - validated >= 60 * config.validation_minutes and progress < 1:
                 validated = position.seconds
                 self._validate()
-        self._save(NEWEST)
         if progress < 1:
+            self._save(NEWEST)
             return self._stop.signal or signal.SIGTERM
-        self._validate()
+        # A file of a training at its end is not resumed: by then its weights must be there.
         self._export()
+        self._save(NEWEST)
+        self._validate()
         return 0
 
     def _progress(self) -> float:

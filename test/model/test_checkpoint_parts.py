@@ -7,10 +7,11 @@ from pathlib import Path
 import shutil
 
 from fourd_perception import cli
+from fourd_perception.model import checkpoint_parts
 from fourd_perception.model.checkpoint_config import CONFIG_KEY
 from fourd_perception.model.checkpoint_fetch import sha256_of
-from fourd_perception.model.checkpoint_files import open_tensors
-from fourd_perception.model.checkpoint_parts import write_parts
+from fourd_perception.model.checkpoint_files import open_tensors, write_safetensors
+from fourd_perception.model.checkpoint_parts import write_parts, written
 from fourd_perception.model.checkpoints import load_any
 from fourd_perception.model.config_json import config_to_json
 from fourd_perception.model.public_checkpoints import local_file
@@ -78,6 +79,26 @@ def test_what_fits_is_one_file_and_old_parts_go(index, tmp_path):
         'model-00001-of-00002.safetensors',
         'model-00002-of-00002.safetensors',
     }
+
+
+@pytest.mark.parametrize('most, whole', [(MOST, 3), (10 * MOST, 0)])
+def test_cut_off_while_it_is_written_it_is_not_taken_for_whole(tmp_path, monkeypatch, most, whole):
+    state, left = network().state_dict(), [whole]
+
+    def cut_off(path: Path, *given: object) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            path.write_bytes(b'half')
+            raise OSError('disk full')
+        write_safetensors(path, *given)
+
+    with monkeypatch.context() as broken, pytest.raises(OSError, match='disk full'):
+        broken.setattr(checkpoint_parts, 'write_safetensors', cut_off)
+        write_parts(tmp_path, state, {}, torch.bfloat16, most)
+    assert any(tmp_path.iterdir()) and written(tmp_path) is None
+    path = write_parts(tmp_path, state, {}, torch.bfloat16, most)
+    assert written(tmp_path) == path == local_file(str(tmp_path))
+    assert not list(tmp_path.glob('*.partial'))
 
 
 def test_parts_that_are_missing_or_strange_are_named(index):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from fourd_perception.training import ablations
 from fourd_perception.training.ablations import configurations, VARIANTS
 from fourd_perception.training.config import read_config
 from fourd_perception.training.flow import FlowSettings
@@ -43,3 +44,20 @@ def test_each_variant_lacks_its_part_alone(name, tmp_path):
     assert replace(small, network=whole.network) == whole
     assert replace(flow, network=whole_flow.network, stages=whole_flow.stages) == whole_flow
     assert small.network.flow == flow.network
+
+
+def test_a_training_cut_off_while_it_wrote_its_weights_is_resumed(tmp_path, monkeypatch):
+    for file in (
+        'whole_flow/last.pt',
+        'whole_flow/weights/model-00001-of-00002.safetensors',
+        'whole_training/weights/model.safetensors',
+    ):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(ablations, '_run', lambda *words, check=True: asked.append(words))
+    monkeypatch.setattr('sys.argv', ['ablations', '--only', 'whole', '--out', str(tmp_path)])
+    ablations.main()
+    flow = tmp_path / 'whole_flow'
+    assert asked[0] == ('train', f'{flow / "training.yaml"}', '--out', str(flow), '--resume')
+    assert [words[0] for words in asked[1:]] == ['evaluate', 'evaluate']

@@ -20,7 +20,7 @@ from PIL import Image
 import pytest
 from safetensors.torch import load_file
 import torch
-from toy_task import ToyConfig, ToyNetwork, ToySettings
+from toy_task import ToyConfig, ToyNetwork, ToySettings, ToyTask
 
 CONFIG = TrainingConfig(
     ToySettings(), steps=12, batch=8, rate=2e-3, precision='fp32', device='cpu'
@@ -100,7 +100,7 @@ def test_it_learns_and_leaves_files_to_use_and_to_look_at(tmp_path):
     assert sum(losses(lines)[-10:]) < 0.2 * sum(losses(lines)[:10])
     *_, validation = lines
     assert validation['kind'] == 'validation' and validation['errors']['distance'] < 0.5
-    assert 'distance' in said[0] and 'averaged weights' in said[1]
+    assert 'averaged weights' in said[0] and 'distance' in said[1]
     # What ships is the average at the end, in bf16.
     averaged = read_checkpoint(tmp_path / 'last.pt')['model']
     shipped = load_file(tmp_path / 'weights' / 'model.safetensors')
@@ -109,6 +109,27 @@ def test_it_learns_and_leaves_files_to_use_and_to_look_at(tmp_path):
     assert list(tmp_path.glob('events.out.tfevents*'))
     rates = [line['rate'] for line in lines if line['kind'] == 'step']
     assert rates[0] == 0 and rates[75] == 2e-3 and rates[-1] < 1e-4
+
+
+def test_cut_off_at_its_end_a_training_has_its_weights_or_can_be_resumed(tmp_path, monkeypatch):
+    run(tmp_path / 'whole')
+    for broken, part in ((ToyTask, 'validate'), (trainer, 'write_parts')):
+        with monkeypatch.context() as cut, pytest.raises(OSError, match='power cut'):
+            cut.setattr(broken, part, power_cut)
+            run(tmp_path / part)
+    shipped = [
+        load_file(tmp_path / n / 'weights/model.safetensors') for n in ('whole', 'validate')
+    ]
+    assert_close(*shipped)
+    assert not (tmp_path / 'write_parts' / 'weights').exists()
+    resume = tmp_path / 'write_parts' / 'before_decay.pt'
+    assert not resume.with_name('last.pt').exists()
+    run(tmp_path / 'write_parts', resume=resume)
+    assert_close(load_file(tmp_path / 'write_parts/weights/model.safetensors'), shipped[0])
+
+
+def power_cut(*_: object) -> None:
+    raise OSError('power cut')
 
 
 def test_a_longer_training_goes_on_from_before_the_decay(tmp_path):
