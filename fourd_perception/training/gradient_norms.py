@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from math import exp, log
+from math import exp, isfinite, log
 from statistics import median
 
 import torch
@@ -12,6 +12,8 @@ from torch.distributed.tensor import DTensor
 
 EVERY_STEPS = 500
 MOST_RATIO = 5.0
+# Of the greatest norm: that of a term that says nothing is 1e-8 of it.
+LEAST_SHARE = 1e-4
 
 
 def term_norms(
@@ -37,7 +39,7 @@ def term_norms(
 
 def unbalanced(norms: Mapping[str, float]) -> str | None:
     """What is to be said of terms of which one pulls over five times as much as another."""
-    pulling = {name: norm for name, norm in norms.items() if norm > 0}
+    pulling = telling(norms)
     if not pulling:
         return None
     most, least = max(pulling, key=pulling.__getitem__), min(pulling, key=pulling.__getitem__)
@@ -51,13 +53,18 @@ def unbalanced(norms: Mapping[str, float]) -> str | None:
 
 
 def balanced(norms: Mapping[str, float]) -> dict[str, float]:
-    """Weights of the terms with which no gradient exceeds five times another.
+    """Weights of terms, of `telling` norms, with which no gradient exceeds five times another.
 
     Terms far from the median are brought to the nearer end of a range around it, others stay.
     """
-    pulling = [norm for norm in norms.values() if norm > 0]
-    if not pulling:
-        return dict.fromkeys(norms, 1.0)
-    middle = exp(median(map(log, pulling)))
+    if not norms:
+        return {}
+    middle = exp(median(map(log, norms.values())))
     low, high = middle / MOST_RATIO**0.5, middle * MOST_RATIO**0.5
-    return {n: min(max(norm, low), high) / norm if norm > 0 else 1.0 for n, norm in norms.items()}
+    return {name: min(max(norm, low), high) / norm for name, norm in norms.items()}
+
+
+def telling(norms: Mapping[str, float]) -> dict[str, float]:
+    """Norms of the terms that say something in a step; of others they are 0, or rounding."""
+    least = LEAST_SHARE * max(filter(isfinite, norms.values()), default=0.0)
+    return {n: norm for n, norm in norms.items() if isfinite(norm) and norm > least}

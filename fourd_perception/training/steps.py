@@ -8,7 +8,7 @@ from math import isfinite
 
 from fourd_perception.training.assembly import Assembly
 from fourd_perception.training.averaging import average
-from fourd_perception.training.gradient_norms import balanced, term_norms, unbalanced
+from fourd_perception.training.gradient_norms import balanced, telling, term_norms, unbalanced
 from fourd_perception.training.optimisers import set_rate
 from fourd_perception.training.schedule import rate_factor
 import torch
@@ -24,13 +24,14 @@ class Position:
 
     step, seconds: taken and passed, over all runs
     skipped, in_a_row: steps whose loss or gradient was not finite: all, and the newest ones
-    weights: that `balance` has given to the terms
+    norms, weights: what `balance` last heard of the terms' gradients, and made of them
     """
 
     step: int = 0
     seconds: float = 0.0
     skipped: int = 0
     in_a_row: int = 0
+    norms: dict[str, float] = field(default_factory=dict)
     weights: dict[str, float] = field(default_factory=dict)
 
 
@@ -96,7 +97,7 @@ def compare_terms(
 ) -> tuple[dict[str, float], str | None]:
     """Norms of the terms' gradients at the trunk, and a warning; rescales them where asked to.
 
-    The norms are those of the terms as they count now, weights of `balance` included.
+    The norms are those of the task's terms, without the weights that `balance` has given them.
     """
     contexts = parts.contexts(position.step, progress)
     norms = term_norms(
@@ -105,7 +106,9 @@ def compare_terms(
     for optimiser in parts.optimisers:
         optimiser.zero_grad()
     if parts.config.balance:
-        position.weights = balanced(norms)
+        # A term that says nothing in this step pulls as it did when it last spoke.
+        position.norms |= telling(norms)
+        position.weights = balanced(position.norms)
         return norms, None
     return norms, unbalanced(norms)
 

@@ -228,9 +228,28 @@ def test_norms_of_terms_are_those_of_their_own_gradients():
     assert norms == {'a': pytest.approx(2.0), 'b': pytest.approx(14.0), 'none': 0.0}
     assert '7.0 times that of a' in gradient_norms.unbalanced(norms)
     assert gradient_norms.unbalanced({'a': 1.0, 'b': 5.0, 'none': 0.0}) is None
-    scaled = gradient_norms.balanced(norms)
-    assert scaled['none'] == 1.0
+    scaled = gradient_norms.balanced(gradient_norms.telling(norms))
     assert scaled['b'] * 14 / (scaled['a'] * 2) == pytest.approx(5.0)
+
+
+def test_terms_that_say_nothing_are_told_from_those_that_say_little():
+    silent = {'pose': 8e-9, 'mask': 0.0, 'broken': float('nan')}
+    norms = {'depth': 1.0, 'gradient': 7.0, **silent}
+    assert gradient_norms.telling(norms) == {'depth': 1.0, 'gradient': 7.0}
+    assert gradient_norms.telling({**norms, 'pose': 1e-3}).keys() == {'depth', 'gradient', 'pose'}
+    assert '7.0 times that of depth' in gradient_norms.unbalanced(norms)
+    assert gradient_norms.balanced(gradient_norms.telling(silent)).keys() == {'pose'}
+    assert gradient_norms.telling({'mask': 0.0}) == gradient_norms.balanced({}) == {}
+
+
+def test_a_term_that_rests_while_terms_are_compared_stays_balanced(tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, 'EVERY_STEPS', 5)
+    lines = run(tmp_path, replace(CONFIG, task=ToySettings(scale=100.0), balance=True))
+    told, resting = (line for line in lines if line['kind'] == 'gradients')
+    assert told['norms']['rare'] > 0 and resting['norms']['rare'] == 0
+    norms = {**resting['norms'], 'rare': told['norms']['rare']}
+    pulls = [norm * resting['weights'][name] for name, norm in norms.items()]
+    assert max(pulls) <= 5.0001 * min(pulls)
 
 
 def test_weights_of_another_training_are_taken_over_by_name(tmp_path):
