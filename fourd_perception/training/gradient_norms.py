@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import exp, isfinite, log
 from statistics import median
 
@@ -17,16 +17,17 @@ LEAST_SHARE = 1e-4
 
 
 def term_norms(
-    names: Sequence[str],
-    backward: Callable[[Mapping[str, float]], object],
+    backward: Callable[[Mapping[str, float]], Iterable[str]],
     parameters: Callable[[], Sequence[nn.Parameter]],
 ) -> dict[str, float]:
     """Norm of the gradient of every term at some parameters.
 
-    backward: gathers the gradients of one step, given the weight of every term
+    backward: gathers the gradients of one step, given the weights of terms (1 unless given);
+              returns their names
     Leaves no gradient of the parameters behind that is worth keeping.
     """
     norms = {}
+    names = list(backward({}))
     for name in names:
         for parameter in parameters():
             parameter.grad = None

@@ -93,16 +93,14 @@ def take_step(
 
 
 def compare_terms(
-    parts: Assembly, position: Position, progress: float, names: list[str]
+    parts: Assembly, position: Position, progress: float
 ) -> tuple[dict[str, float], str | None]:
     """Norms of the terms' gradients at the trunk, and a warning; rescales them where asked to.
 
     The norms are those of the task's terms, without the weights that `balance` has given them.
     """
     contexts = parts.contexts(position.step, progress)
-    norms = term_norms(
-        names, lambda one: parts.backward(contexts, one), parts.task.shared_parameters
-    )
+    norms = term_norms(lambda one: parts.backward(contexts, one), parts.task.shared_parameters)
     for optimiser in parts.optimisers:
         optimiser.zero_grad()
     if parts.config.balance:

@@ -81,7 +81,6 @@ class Run:
         self._parts, self._position, self._out, self._stop = parts, position, out, stop
         self._log, self._say, self._show = log, say, show
         self._began = time.monotonic() - position.seconds
-        self._term_names: list[str] = []
 
     def to_the_end(self) -> int:
         """Take steps, keeping files and validating when it is time; see `train`."""
@@ -117,8 +116,8 @@ class Run:
     def _step(self, progress: float) -> bool:
         """Take a step; whether to stop after it."""
         position, parts = self._position, self._parts
-        if self._term_names and position.step % EVERY_STEPS == 0:
-            norms, warning = compare_terms(parts, position, progress, self._term_names)
+        if position.step > 0 and position.step % EVERY_STEPS == 0:
+            norms, warning = compare_terms(parts, position, progress)
             weights = {'weights': position.weights} if position.weights else {}
             self._write('gradients', {'norms': norms, **weights})
             if warning and parts.processes.first:
@@ -127,7 +126,6 @@ class Run:
         report = take_step(
             parts, position, progress, self._seconds, lambda: self._stop.signal != 0
         )
-        self._term_names = list(report.terms)
         rate = parts.config.batch / (time.monotonic() - began)
         self._write('step', _line(report, position, rate))
         if self._show is not None and parts.processes.first:

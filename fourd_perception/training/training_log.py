@@ -24,10 +24,17 @@ class TrainingLog:
     """
 
     def __init__(self, folder: Path, step: int) -> None:
-        """Go on behind `step`; lines of later steps, which are taken once more, are dropped."""
+        """Go on behind `step`; lines of what is done once more are dropped.
+
+        That is later steps, and the comparison of gradients right before the next one.
+        """
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        kept = [line for line in read_log(folder / LOG) if line['step'] <= step] if step else []
+        kept = [
+            line
+            for line in (read_log(folder / LOG) if step else [])
+            if line['step'] < step or (line['step'] == step and line['kind'] != 'gradients')
+        ]
         fresh = folder / f'{LOG}.partial'
         fresh.write_text(''.join(json.dumps(line) + '\n' for line in kept))
         fresh.replace(folder / LOG)

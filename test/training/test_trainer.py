@@ -216,15 +216,34 @@ def test_the_pull_of_every_term_is_compared_and_balanced_when_asked(tmp_path, mo
     assert step['loss'] == pytest.approx(weighted)
 
 
+def test_resumed_where_terms_are_compared_it_goes_on_as_if_it_had_never_ended(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(trainer, 'EVERY_STEPS', 5)
+    config = replace(CONFIG, task=ToySettings(scale=100.0, noisy=True), balance=True)
+    whole, kept = run(tmp_path, config), weights(tmp_path)
+    before = tmp_path / 'before_decay.pt'
+    assert read_checkpoint(before)['training']['position']['step'] == 10
+    resumed = run(tmp_path, config, resume=before)
+    assert losses(resumed) == losses(whole)
+    comparisons = [
+        [(x['step'], x['norms'], x['weights']) for x in lines if x['kind'] == 'gradients']
+        for lines in (whole, resumed)
+    ]
+    assert [step for step, *_ in comparisons[0]] == [5, 10] and comparisons[0] == comparisons[1]
+    assert_close(weights(tmp_path), kept, 0.0)
+
+
 def test_norms_of_terms_are_those_of_their_own_gradients():
     trunk = torch.nn.Linear(2, 2, bias=False)
     terms = {'a': lambda x: x.sum(), 'b': lambda x: 7 * x.sum(), 'none': lambda x: 0 * x.sum()}
 
     def backward(weights):
         out = trunk(torch.ones(1, 2))
-        sum(weights[name] * term(out) for name, term in terms.items()).backward()
+        sum(weights.get(name, 1.0) * term(out) for name, term in terms.items()).backward()
+        return terms
 
-    norms = gradient_norms.term_norms(list(terms), backward, lambda: list(trunk.parameters()))
+    norms = gradient_norms.term_norms(backward, lambda: list(trunk.parameters()))
     assert norms == {'a': pytest.approx(2.0), 'b': pytest.approx(14.0), 'none': 0.0}
     assert '7.0 times that of a' in gradient_norms.unbalanced(norms)
     assert gradient_norms.unbalanced({'a': 1.0, 'b': 5.0, 'none': 0.0}) is None
