@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fourd_perception.geometry.clips import Clips
 from fourd_perception.model.cell_layout import CellLayout
 from fourd_perception.training.depth_loss import masked_mean
-from fourd_perception.training.pose_loss import relative_poses
+from fourd_perception.training.track_pixels import track_pixels
 import torch
 import torch.nn.functional as F
 
@@ -41,14 +41,8 @@ def track_truth(clips: Clips, layout: CellLayout, queries: int) -> TrackTruth:
     points = clips.track_points[:, time]  # [n, S, N, 3]
     visible = clips.track_visible[:, view, time]
     pose, k = clips.world_from_camera[:, view, time], clips.intrinsics[:, view, time]
-    origin = torch.eye(4, device=pose.device).expand_as(pose)
-    camera_from_world = relative_poses(pose, origin)
-    local = points @ camera_from_world[..., :3, :3].mT + camera_from_world[..., None, :3, 3]
-    ahead = local[..., 2] > 1e-6
-    depth = torch.where(ahead, local[..., 2], 1.0)[..., None]
-    focal = torch.stack([k[..., 0, 0], k[..., 1, 1]], dim=-1)[:, :, None]
-    pixels = local[..., :2] / depth * focal + k[:, :, None, :2, 2]
-    visible = visible & ahead & pixels.isfinite().all(-1)
+    pixels = track_pixels(points, pose, k)
+    visible = visible & pixels.isfinite().all(-1)
     # Points that are seen come first; their order is kept.
     seen = visible[:, layout.reference]
     chosen = seen.int().argsort(dim=1, descending=True, stable=True)[:, :queries]
