@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from fourd_perception.synthetic.scenes import SceneSpec
+
 
 @dataclass(frozen=True)
 class ClipStage:
@@ -26,6 +28,7 @@ class ClipStage:
     def __post_init__(self) -> None:
         if not 0 <= self.motion <= 1:
             raise ValueError(f'motion is {self.motion}; give a share from 0 to 1')
+        SceneSpec(self.size)
 
 
 class Stage(Protocol):

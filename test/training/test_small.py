@@ -107,6 +107,8 @@ def test_settings_that_cannot_be_are_refused(changes, words):
         replace(SETTINGS, **changes)
 
 
-def test_a_share_is_between_0_and_1():
+def test_bad_stages_are_refused():
     with pytest.raises(ValueError, match='motion is 1.5'):
         ClipStage(motion=1.5)
+    with pytest.raises(ValueError, match='multiples of 16'):
+        ClipStage(size=(100, 130))
