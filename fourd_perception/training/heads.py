@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from fourd_perception.model.cell_layout import CellLayout
@@ -16,7 +16,7 @@ from fourd_perception.synthetic.scenes import generate, SceneSpec
 from fourd_perception.training.big_start import drawn, started
 from fourd_perception.training.clip_crop import covering, cropped
 from fourd_perception.training.clip_validation import ClipValidation
-from fourd_perception.training.feature_cache import FeatureCache, Tensors
+from fourd_perception.training.feature_cache import FeatureCache, fingerprint, Tensors
 from fourd_perception.training.focus import draw_focus
 from fourd_perception.training.focus_flow import flow_terms, focus_flows
 from fourd_perception.training.frozen_clip import frozen_clips, FrozenClips
@@ -26,6 +26,7 @@ from fourd_perception.training.motion_evidence import (
     motions_shown,
     paired_cells,
 )
+from fourd_perception.training.processes import process_count
 from fourd_perception.training.sample_seeds import FIRST
 from fourd_perception.training.seeded import choices
 from fourd_perception.training.task import StepContext
@@ -56,7 +57,7 @@ class HeadsSettings:
     scenes:   clips that there are; each is read by the trunk once, as far as the cache holds
     setting:  of the scenes, see `SceneSpec`
     cache:    folder of what the trunk says of them; None: in memory
-    cache_gigabytes: that it may grow to
+    cache_gigabytes: that it may grow to, over all processes
     """
 
     preset: str = 'vggt-1b'
@@ -106,12 +107,6 @@ class HeadsTask:
         network.motion_head.requires_grad_(True)
         assert network.flow_module is not None
         network.flow_module.requires_grad_(True)
-        title = (
-            f'{settings.preset} {settings.initial} {settings.size} {settings.instants} '
-            f'{settings.setting}'
-        )
-        most = int(1e9 * settings.cache_gigabytes)
-        self._cache = FeatureCache(settings.cache, most, title)
         self._validation = ClipValidation(settings.size)
 
     def losses(self, context: StepContext) -> Mapping[str, torch.Tensor]:
@@ -156,6 +151,24 @@ class HeadsTask:
                 f.name: torch.cat([one[f.name] for one in known]).to(device)
                 for f in fields(FrozenClips)
             }
+        )
+
+    @cached_property
+    def _cache(self) -> FeatureCache:
+        """Opened when first asked: only then are all weights there, and the precision is known."""
+        settings = self.settings
+        title = '' if settings.cache is None else self._title()
+        most = int(1e9 * settings.cache_gigabytes)
+        return FeatureCache(settings.cache, most, title, process_count())
+
+    def _title(self) -> str:
+        """All that what is kept depends on."""
+        settings, kind = self.settings, next(self.network.parameters()).device.type
+        autocast = torch.is_autocast_enabled(kind)
+        precision = torch.get_autocast_dtype(kind) if autocast else torch.float32
+        return (
+            f'{settings.preset} {settings.size} {settings.instants} {settings.setting} '
+            f'{precision} SHA-256 {fingerprint(self.network)}'
         )
 
     def _made(self, number: int, device: torch.device) -> Tensors:

@@ -36,6 +36,11 @@ class Processes:
         return total.tolist()
 
 
+def process_count() -> int:
+    """Processes that have joined; 1 where this is the only one."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
 @contextmanager
 def joined_processes(device: str) -> Iterator[Processes]:
     """Join the processes that torchrun has started, or be the only one; once is enough.

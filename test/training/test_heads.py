@@ -62,7 +62,7 @@ def test_what_does_not_fit_is_made_anew_and_is_the_same():
 @pytest.mark.parametrize('on_disk', [False, True])
 def test_a_cache_stays_within_its_bounds(tmp_path, on_disk):
     folder = tmp_path if on_disk else None
-    cache, made = FeatureCache(folder, 2500, 'title'), []
+    cache, made = FeatureCache(folder, 2500, 'title', 1), []
 
     def make(number: int) -> dict[str, torch.Tensor]:
         made.append(number)
@@ -74,10 +74,61 @@ def test_a_cache_stays_within_its_bounds(tmp_path, on_disk):
     assert made == [0, 1, 2, 2]
 
 
-def test_a_folder_of_another_network_is_refused(tmp_path):
-    FeatureCache(tmp_path, 10, 'this')
+def test_processes_share_the_bounds_of_a_folder(tmp_path):
+    values = {'values': torch.zeros(1000)}
+
+    def filled_by(processes: int, first: int) -> int:
+        caches = [FeatureCache(tmp_path, 40_000, 'title', processes) for _ in range(processes)]
+        for i, cache in enumerate(caches):
+            for number in range(100):
+                cache.get(first + 100 * i + number, lambda: values)
+        return sum(file.stat().st_size for file in tmp_path.glob('*.pt'))
+
+    # A file holds little more than its tensors.
+    assert 15_000 < filled_by(4, 0) < 45_000
+    filled = filled_by(1, 1000)
+    assert 30_000 < filled < 45_000 and filled_by(2, 2000) < 45_000
+
+
+@pytest.mark.parametrize('processes, kept', [(1, 2), (2, 1)])
+def test_a_task_leaves_other_processes_their_part(tmp_path, monkeypatch, processes, kept):
+    whole = tmp_path / 'whole'
+    task(replace(SETTINGS, cache=whole)).losses(CONTEXT)
+    size = max(file.stat().st_size for file in whole.glob('*.pt'))
+    monkeypatch.setattr('fourd_perception.training.heads.process_count', lambda: processes)
+    part = replace(SETTINGS, cache=tmp_path / 'part', cache_gigabytes=2.5e-9 * size)
+    task(part).losses(CONTEXT)
+    assert len([*(tmp_path / 'part').glob('*.pt')]) == kept
+
+
+def test_a_folder_s_title_is_written_once_and_whole(tmp_path):
+    FeatureCache(tmp_path, 10, 'this', 1)
+    before = (tmp_path / 'title').stat()
+    FeatureCache(tmp_path, 10, 'this', 1)
+    after = (tmp_path / 'title').stat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+    assert [file.name for file in tmp_path.iterdir()] == ['title']
     with pytest.raises(ValueError, match="'this', not of 'that'"):
-        FeatureCache(tmp_path, 10, 'that')
+        FeatureCache(tmp_path, 10, 'that', 1)
+
+
+def test_what_other_weights_or_digits_said_is_refused(tmp_path):
+    settings = replace(SETTINGS, cache=tmp_path)
+    task(settings).losses(CONTEXT)
+    # What learns is not what says it.
+    learnt = task(settings)
+    with torch.no_grad():
+        learnt.network.motion_head.logit.weight.add_(1)
+    learnt.losses(CONTEXT)
+    retrained = task(settings)
+    # As `start_from` does, once the task is built.
+    with torch.no_grad():
+        next(retrained.network.cross_view_global_fusion.parameters()).add_(1)
+    with pytest.raises(ValueError, match='keeps what was made of'):
+        retrained.losses(CONTEXT)
+    coarse = task(settings)
+    with torch.autocast('cpu', torch.bfloat16), pytest.raises(ValueError, match='bfloat16 SHA-'):
+        coarse.losses(CONTEXT)
 
 
 def test_frozen_clips_hold_what_the_network_says_and_the_truth_in_its_scale():
