@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from fourd_perception.training.clip_source import SourceSettings
+from fourd_perception.training.heads import HeadsSettings
 from fourd_perception.training.plain_values import built, plain
 from fourd_perception.training.schedule import Length
 from fourd_perception.training.task import TaskSettings
@@ -99,11 +101,30 @@ class TrainingConfig:
             raise ValueError(f'weight_decay is {self.weight_decay}; give a number from 0')
         if self.optimiser == 'muon' and self.parallel == 'fsdp':
             raise ValueError('muon needs whole matrices; use adamw with parallel: fsdp')
+        if self.parallel == 'fsdp':
+            _require_equal_passes(self)
 
     @property
     def length(self) -> Length:
         """Minutes or steps."""
         return Length(self.minutes, self.steps)
+
+
+def _require_equal_passes(config: TrainingConfig) -> None:
+    """Processes that divide a network wait for each other in every block: all pass it as often."""
+    if isinstance(config.task, HeadsSettings):
+        raise ValueError(
+            'parallel is fsdp, but the trunk of heads reads only clips that are not kept, and how '
+            'many differs between processes; use parallel: ddp'
+        )
+    source = getattr(config.task, 'source', None)
+    if isinstance(source, SourceSettings) and source.data_sets and config.micro_batch != 1:
+        raise ValueError(
+            f'micro_batch is {config.micro_batch} with parallel: fsdp and '
+            f'{len(source.data_sets)} data sets; clips that lack different cells are read one '
+            'after the other, and how many differs between processes, unless each reads one clip '
+            'at once: give micro_batch: 1'
+        )
 
 
 ABOVE_ZERO = (

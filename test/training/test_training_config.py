@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from fourd_perception.training.big import BigPhase, BigSettings
+from fourd_perception.training.clip_source import DataSetShare, SourceSettings
 from fourd_perception.training.config import (
     changed,
     config_from_plain,
     config_to_plain,
     read_config,
     StartFrom,
+    TrainingConfig,
 )
+from fourd_perception.training.heads import HeadsSettings
 from fourd_perception.training.plain_values import built, plain
+from fourd_perception.training.small import SmallSettings
 import pytest
 from toy_task import ToySettings
 
@@ -36,6 +41,21 @@ def test_the_command_line_replaces_the_length(tmp_path):
     text = 'task: {kind: toy}\nminutes: 30\n'
     assert read(tmp_path, text, steps=7).length.progress(7, 0.0) == 1.0
     assert read(tmp_path, text, minutes=2.0).length.progress(7, 60.0) == 0.5
+
+
+def test_a_divided_network_is_passed_as_often_by_all_processes():
+    task = BigSettings('tiny', size=(28, 42), phases=(BigPhase(heads=('depth',)),))
+    sets = SourceSettings(data_sets=(DataSetShare('tum_rgbd', Path('tum')),))
+    for several in (replace(task, source=sets), SmallSettings(source=sets)):
+        with pytest.raises(ValueError, match='micro_batch is None .* 1 data sets; .* give micro_'):
+            TrainingConfig(several, steps=1, parallel='fsdp')
+        with pytest.raises(ValueError, match='micro_batch is 4'):
+            TrainingConfig(several, steps=1, parallel='fsdp', micro_batch=4)
+        TrainingConfig(several, steps=1, parallel='fsdp', micro_batch=1)
+        TrainingConfig(several, steps=1)
+    TrainingConfig(task, steps=1, parallel='fsdp')
+    with pytest.raises(ValueError, match='heads reads only clips that are not kept'):
+        TrainingConfig(HeadsSettings(), steps=1, parallel='fsdp', micro_batch=1)
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
