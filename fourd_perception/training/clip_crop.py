@@ -39,7 +39,7 @@ def cropped(clips: Clips, size: tuple[int, int]) -> Clips:
     intrinsics[..., 0, 2] -= left
     intrinsics[..., 1, 2] -= top
     tracks = track_pixels(clips.track_points[:, None], clips.world_from_camera, intrinsics)
-    visible = clips.track_visible & ~_outside(*tracks.unbind(-1), size)
+    visible = clips.track_visible & ~_outside(tracks[..., 0], tracks[..., 1], size)
     return replace(clips, **cut, intrinsics=intrinsics, track_visible=visible)
 
 
