@@ -98,9 +98,10 @@ class PlainScene:
         return there - self.pixels, hidden
 
     def own_motion(self, view: int, instant: int) -> np.ndarray:
-        """Longest own motion [N] to any other instant."""
-        longest = np.zeros(self.pixels.shape[1])
-        for other in range(self.scenes.seconds.shape[1]):
+        """Longest own motion [N] to any other instant, NaN where none tells of what moves."""
+        moves = np.append((self.poses != self.poses[:, :1]).any((1, 2, 3)), False)
+        longest = np.where(moves[self.seen(view, instant)[0]], np.nan, 0.0)
+        for other in set(range(self.scenes.seconds.shape[1])) - {instant}:
             moved, still = (
                 self.projected(view, self.carried(view, instant, other, moving))
                 for moving in (True, False)
@@ -113,11 +114,14 @@ def handmade(
     spec: SceneSpec,
     placed: Sequence[tuple[int, tuple[float, float, float], tuple[float, float, float]]],
     velocity: float = 0.0,
+    heading: float = 0.0,
     mirror: float = 0.0,
     exposure: float = 0.0,
     lamp: tuple[float, float, float] = (0.0, 0.0, 8.0),
 ) -> Scenes:
-    """A scene of a few bodies (kind, half sizes, place), the last of which drives along x.
+    """A scene of a few bodies (kind, half sizes, place), the last of which drives.
+
+    heading: 0 drives along x, pi / 2 along y
 
     One camera, 1.5 m above the ground, looks along -y from y = 5, without any of the faults that
     cameras have. A second lies between slices, 0 is in their middle.
@@ -136,7 +140,7 @@ def handmade(
         surface=np.arange(count),
     )
     links = Links.still(1, 2)
-    links.speed[0, 1] = velocity
+    links.speed[0, 1], links.heading[0, 1] = velocity, heading
     rig = Links.still(1, 1)
     rig.place[0, 0] = 0.0, 5.0, 1.5
     rig.heading[0, 0], rig.tilt[0, 0, 1] = -0.5 * np.pi, 0.25

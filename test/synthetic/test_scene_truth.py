@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from fourd_perception.geometry.clips import OCCLUDED, UNKNOWN, VISIBLE
+from fourd_perception.geometry.clips import DYNAMIC, IGNORED, OCCLUDED, UNKNOWN, VISIBLE
 from fourd_perception.geometry.dynamic_label import dynamic_label, own_motion
+from fourd_perception.synthetic.generator.bodies import BOX
+from fourd_perception.synthetic.generator.render import render
 from fourd_perception.synthetic.scene import SKY
 from fourd_perception.synthetic.scenes import generate, SceneSpec
 import numpy as np
-from plain_scenes import drawn, PlainScene
+from plain_scenes import drawn, handmade, PlainScene
 import pytest
 import torch
 
@@ -51,6 +53,21 @@ def test_depth_flow_occlusion_and_mask_are_those_of_the_plain_ray_caster(spec, s
                 assert set(np.unique(known)) <= {VISIBLE, OCCLUDED}
 
 
+@pytest.mark.parametrize('instants, seen_again', [(2, False), (3, True)])
+def test_what_passes_the_camera_is_judged_by_the_instants_before_it_does(instants, seen_again):
+    spec = SceneSpec(size=(48, 64), instants=instants)
+    ground, box = (BOX, (50.0, 50.0, 1.0), (0.0, 0.0, -1.0)), (BOX, (0.5, 0.5, 0.5), (1.0, 0, 0.5))
+    scenes = handmade(spec, [ground, box], velocity=12.0, heading=0.5 * np.pi)
+    clips = render(scenes, spec, torch.device('cpu'), compiled=False)
+    mover = clips.instances[0, 0, 0] == 1
+    assert mover.sum() > 3 and not (clips.instances[0, 0, -1] == 1).any()
+    # It is at y = -6 and 6 or -12, 0 and 12, the camera at 5: two instants tell nothing of it.
+    assert (clips.dynamic[0, 0, 0][mover] == (DYNAMIC if seen_again else IGNORED)).all()
+    for instant in range(instants):
+        label = dynamic_label(PlainScene(scenes, spec.size).own_motion(0, instant))
+        assert (clips.dynamic[0, 0, instant].flatten().numpy() == label).mean() > 1 - EDGES
+
+
 def test_depth_and_poses_of_a_clip_predict_the_flow_of_what_stands_still():
     clips = generate(range(20, 28), SPEC)
     poses = clips.world_from_camera.double()
@@ -61,7 +78,6 @@ def test_depth_and_poses_of_a_clip_predict_the_flow_of_what_stands_still():
     near = still & (flow.abs().amax(3) < 100) & apart.isfinite()
     assert near.sum() > 0.5 * still.sum()
     assert apart[near].max() < 1e-3
-    print(apart[near].max())
 
 
 def test_visible_points_come_back_along_the_backward_flow():

@@ -177,12 +177,12 @@ def _apart(
 ) -> torch.Tensor:
     """Pixels [M] between points [M, 3] that their bodies carry and the same ones at rest.
 
-    0 where one of them is behind the camera. maps [F, P, 12], ego [F, 1, 12]
+    NaN where one of them is behind the camera. maps [F, P, 12], ego [F, 1, 12]
     """
     xyz, k = points.unbind(1), lens.unbind(1)
     there = _projected(maps[frame, body].unbind(-1), xyz, k)
     still = _projected(ego[:, 0][frame].unbind(-1), xyz, k)
-    return torch.hypot(there[3] - still[3], there[4] - still[4]).nan_to_num(0.0)
+    return torch.hypot(there[3] - still[3], there[4] - still[4])
 
 
 def _projected(
@@ -218,7 +218,11 @@ def _motion(
 
 
 def _own_motion(frames: Frames, pixels: _Pixels) -> torch.Tensor:
-    """Pixels [N, R]: the longest own motion to any instant of the clip (specification B.16)."""
+    """Pixels [N, R]: the longest own motion to any instant of the clip (specification B.16).
+
+    NaN of what moves and of which no other instant tells: it is behind the camera at all of them,
+    or would be, had it stood still.
+    """
     v, t = frames.shape[1:3]
     # One instant alone tells nothing.
     largest = torch.full_like(pixels.points[:, 0], 0.0 if t > 1 else float('nan'))
@@ -234,9 +238,9 @@ def _own_motion(frames: Frames, pixels: _Pixels) -> torch.Tensor:
     frame, points = pixels.frame[tile], pixels.points[tile, :, ray]
     lens = _lenses(frames, frame)
     apart = kernel(_apart, frames.forms.compiled)
-    longest = largest.new_zeros(len(pair))
+    longest = largest.new_full((len(pair),), float('nan'))
     for step in [k for k in range(1 - t, t) if k]:
         maps, ego = _carried(frames, step, movers)
-        longest = torch.maximum(longest, apart(maps, ego, frame, body, points, lens))
+        longest = torch.fmax(longest, apart(maps, ego, frame, body, points, lens))
     largest[tile, ray] = longest
     return largest
