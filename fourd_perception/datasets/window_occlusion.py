@@ -35,7 +35,7 @@ def _occluded(
     found = torch.where(consistent, VISIBLE, OCCLUDED).to(torch.uint8)
     found = torch.where(sum_squared.isnan(), UNKNOWN, found)
     occluded = torch.where(known == UNKNOWN, found, known)
-    return torch.where(_outside(there), OCCLUDED, occluded).to(torch.uint8)
+    return torch.where(outside(there), OCCLUDED, occluded).to(torch.uint8)
 
 
 def pixel_grid(like: torch.Tensor) -> torch.Tensor:
@@ -45,7 +45,7 @@ def pixel_grid(like: torch.Tensor) -> torch.Tensor:
     return torch.stack([x, y]).to(like)
 
 
-def _outside(pixels: torch.Tensor) -> torch.Tensor:
+def outside(pixels: torch.Tensor) -> torch.Tensor:
     """Bool [..., H, W]: pixels [..., 2, H, W] outside their image; NaN is not."""
     height, width = pixels.shape[-2:]
     x, y = pixels.unbind(dim=-3)
@@ -55,7 +55,7 @@ def _outside(pixels: torch.Tensor) -> torch.Tensor:
 def at_pixels(values: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
     """Values [..., C, H, W] at the pixels nearest to pixels [..., 2, H, W]; NaN outside."""
     height, width = values.shape[-2:]
-    gone = _outside(pixels) | pixels.isnan().any(dim=-3)
+    gone = outside(pixels) | pixels.isnan().any(dim=-3)
     x, y = pixels.nan_to_num().round().long().unbind(dim=-3)
     index = (y.clamp(0, height - 1) * width + x.clamp(0, width - 1)).flatten(-2)
     index = index.unsqueeze(-2).expand(*values.shape[:-2], -1)

@@ -73,7 +73,7 @@ def test_sintel_shows_the_street(root: Path, miniature: Miniature) -> None:
     seen.check_cameras(clips)
     seen.check_depth(clips)
     seen.check_flow(clips, backward=False)
-    seen.check_dynamic(clips, to_the_end=False)
+    seen.check_dynamic(clips)
     assert (clips.occluded_backward == UNKNOWN).all()
     assert not clips.metric.any()
     assert data.windows(WINDOW) == 1

@@ -169,6 +169,53 @@ def test_own_motion_is_over_the_whole_window(flow: float, labels: list[int]) -> 
     assert clips.dynamic[0, 0, :, 8, 16].tolist() == labels
 
 
+@pytest.mark.parametrize('flow', [0.19, 0.04, 1.5])
+def test_flow_forward_alone_tells_the_same(flow: float) -> None:
+    clips = still_camera(flow)
+    both = with_dynamic(with_occlusion(clips)).dynamic[0, 0, :, 8, 16]
+    visible = clips.occluded_forward.clone()
+    visible[:, :, :-1] = VISIBLE
+    nothing = torch.full_like(clips.flow_backward, float('nan'))
+    alone = replace(clips, flow_backward=nothing, occluded_forward=visible)
+    assert torch.equal(with_dynamic(with_occlusion(alone)).dynamic[0, 0, :, 8, 16], both)
+    # Nothing is followed beyond the next instant where nobody tells what is hidden there.
+    unsure = with_dynamic(replace(clips, flow_backward=nothing))
+    moves = DYNAMIC if flow > 1 else IGNORED
+    assert unsure.dynamic[0, 0, :, 8, 16].tolist() == [moves] * 7 + [IGNORED]
+
+
+def test_what_is_lost_on_the_way_is_not_called_static() -> None:
+    clips = still_camera(0.04)
+    hidden = clips.occluded_forward.clone()
+    hidden[0, 0, 1, 8] = OCCLUDED
+    label = with_dynamic(with_occlusion(replace(clips, occluded_forward=hidden))).dynamic[0, 0]
+    # Of row 8 the first two instants are not seen with the others, which see it all along.
+    assert label[:, 8, 16].tolist() == [IGNORED] * 2 + [STATIC] * 6
+    assert (label[:, 9, 16] == STATIC).all()
+
+
+def test_tracks_that_are_lost_tell_motion_but_not_rest() -> None:
+    clips = still_camera(0.04, instants=3)
+    nothing = torch.full_like(clips.flow_forward, float('nan'))
+    # Before columns 16, 20 and 24 of row 8, 5 m away: one rests, one is lost, one runs first.
+    points = torch.tensor([[0.0, 0, 5], [4 / 6, 0, 5], [8 / 6, 0, 5]]).repeat(3, 1, 1)
+    points[1, 2, 0] += 0.3
+    points[2, 1:] = float('nan')
+    seen = ~points[:, :, 0].isnan()
+    tracked = replace(
+        clips,
+        flow_forward=nothing,
+        flow_backward=nothing,
+        track_points=points[None],
+        track_visible=seen[None, None],
+    )
+    assert with_dynamic(tracked).dynamic[0, 0, 0, 8, [16, 20, 24]].tolist() == [
+        STATIC,
+        IGNORED,
+        DYNAMIC,
+    ]
+
+
 def test_points_are_not_followed_behind_others() -> None:
     clips = still_camera(0.2)
     hidden = clips.occluded_forward.clone()
