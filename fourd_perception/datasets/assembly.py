@@ -45,7 +45,8 @@ def assemble(
                 _fill_flow(clips, 'forward', view, instant, small)
             if adjacent and instant > 0:
                 _fill_flow(clips, 'backward', view, instant, small)
-    return with_dynamic(with_occlusion(_with_tracks(clips, frames, world)))
+    followed = not any(frame.ego_flow for row in frames for frame in row)
+    return with_dynamic(with_occlusion(_with_tracks(clips, frames, world)), followed)
 
 
 def _first_pose(frames: Sequence[Sequence[RawFrame]]) -> np.ndarray:

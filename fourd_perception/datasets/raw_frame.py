@@ -41,6 +41,7 @@ class RawFrame:
     instances:         int16 [h, w], 0 background, -1 unknown
     tracks:            points of the recording, the same N in every frame
     sparse:            depth and flow are known at scattered pixels (projected lidar)
+    ego_flow:          flow was computed from depth and poses: it tells of no own motion
     """
 
     image: np.ndarray
@@ -56,6 +57,7 @@ class RawFrame:
     instances: np.ndarray | None = None
     tracks: Tracks | None = None
     sparse: bool = False
+    ego_flow: bool = False
 
 
 def fitted(frame: RawFrame, size: tuple[int, int], place: tuple[float, float]) -> RawFrame:

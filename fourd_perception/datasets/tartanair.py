@@ -40,8 +40,8 @@ def open_tartanair(root: Path) -> DataSet:
 
     The right camera is a second view where its images are there; flow, of the left camera and
     forward only, is known where its archives are extracted. It is computed from depth and poses:
-    wrong on what moves, which the mask hides together with what is occluded, so that both are
-    unknown here.
+    wrong on what moves, which the mask hides at best, together with what is occluded. So masked
+    flow is unknown here, and whether anything but the sky moves: of such flow own motion is none.
     """
     recordings = []
     for environment in folders(root, 'the environments of TartanAir'):
@@ -83,6 +83,7 @@ class _Reader:
             np.where(depth > _SKY, np.inf, depth),
             flow_forward=flow,
             occluded_forward=occluded,
+            ego_flow=True,
         )
 
     def _flow(self, instant: int, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -10,14 +10,26 @@ from fourd_perception.geometry.dynamic_label import dynamic_label, MOVES, own_mo
 import torch
 
 
-def with_dynamic(clips: Clips) -> Clips:
+def with_dynamic(clips: Clips, followed: bool = True) -> Clips:
     """Labels of B.16 where the set has none and depth, poses and flow, or tracks, tell them.
 
-    Points are followed along the flow through the window as long as they are visible; tracks
-    label the pixels that they are seen at. A point is known to move from any instant, and to rest
-    from all others of the window together. The sky, where depth is inf, is static; its depth
-    becomes NaN, as it is in every clip.
+    followed: points are followed along the flow through the window as long as they are visible;
+    not for flow that was made from depth and poses. Tracks label the pixels that they are seen
+    at. A point is known to move from any instant, and to rest from all others of the window
+    together. The sky, where depth is inf, is static; its depth becomes NaN, as it is in every
+    clip.
     """
+    motion = _tracked(clips)
+    if followed:
+        motion = torch.fmax(motion, _along_flow(clips))
+    found = torch.where(clips.depth.isinf(), STATIC, dynamic_label(motion))
+    dynamic = torch.where(clips.dynamic == IGNORED, found, clips.dynamic)
+    depth = clips.depth.masked_fill(clips.depth.isinf(), float('nan'))
+    return replace(clips, dynamic=dynamic, depth=depth)
+
+
+def _along_flow(clips: Clips) -> torch.Tensor:
+    """Own motion [B, V, T, H, W] in pixels of points followed both ways, NaN where none tells."""
     of_points = clips.depth, clips.intrinsics, clips.world_from_camera
     after, instants_after = _followed(*of_points, clips.flow_forward, clips.occluded_forward)
     # Sets whose flow leads forward only tell where points came from, too.
@@ -28,12 +40,7 @@ def with_dynamic(clips: Clips) -> Clips:
     flipped = _followed(*(values.flip(2) for values in backwards))
     before, instants_before = (values.flip(2) for values in flipped)
     everywhere = instants_after + instants_before == clips.depth.shape[2] - 1
-    followed = _telling(torch.fmax(after, before), everywhere)
-    found = dynamic_label(torch.fmax(followed, _tracked(clips)))
-    found = torch.where(clips.depth.isinf(), STATIC, found)
-    dynamic = torch.where(clips.dynamic == IGNORED, found, clips.dynamic)
-    depth = clips.depth.masked_fill(clips.depth.isinf(), float('nan'))
-    return replace(clips, dynamic=dynamic, depth=depth)
+    return _telling(torch.fmax(after, before), everywhere)
 
 
 def _telling(longest: torch.Tensor, everywhere: torch.Tensor) -> torch.Tensor:
