@@ -88,7 +88,9 @@ def test_tartanair_shows_the_street(root: Path, miniature: Miniature) -> None:
     assert clips.flow_forward[0, 1].isnan().all() and clips.flow_backward.isnan().all()
 
 
-def test_masked_flow_is_unknown_and_nobody_says_that_the_rest_is_still(root: Path, miniature: Miniature) -> None:
+def test_masked_flow_is_unknown_and_nobody_calls_the_rest_still(
+    root: Path, miniature: Miniature
+) -> None:
     clips = open_tartanair(root).clip(0, WINDOW)
     flow, hidden, label = (
         getattr(clips, name)[0, 0, 0].numpy()
