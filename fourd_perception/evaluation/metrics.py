@@ -40,6 +40,12 @@ def median_scale(predicted: np.ndarray, truth: np.ndarray, valid: np.ndarray) ->
     return float(np.exp(np.median(np.log(g) - np.log(p))))
 
 
+def scale_of_medians(predicted: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> float:
+    """The factor that single images are compared at: median of g over that of p (D.2 b)."""
+    p, g = _select(predicted, truth, valid)
+    return float(np.median(g) / np.median(p))
+
+
 def endpoint_error(predicted: np.ndarray, truth: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """Length of the flow error of every valid pixel, px [N]; flows are [..., 2]."""
     p, g = _select(predicted, truth, valid)

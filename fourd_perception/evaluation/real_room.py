@@ -12,7 +12,7 @@ from fourd_perception.evaluation.baselines.essential_pose import essential_pose,
 from fourd_perception.evaluation.baselines.mean_depth import mean_depth
 from fourd_perception.evaluation.clip_evaluation import NETWORK, network_answers
 from fourd_perception.evaluation.clip_scores import Answer
-from fourd_perception.evaluation.metrics import abs_rel, delta, median_scale
+from fourd_perception.evaluation.metrics import abs_rel, delta, scale_of_medians
 from fourd_perception.evaluation.picture_grids import lay_pictures, Pictures
 from fourd_perception.evaluation.pose_pairs import pair_errors
 from fourd_perception.evaluation.score_table import Bar, Row, Table
@@ -47,7 +47,7 @@ class Room:
 def score_room(
     predictor: Predictor, room: Room, progress: Callable[[float], None]
 ) -> tuple[Table, np.ndarray]:
-    """AbsRel of each photograph after its own median scale, and the poses of overlapping pairs.
+    """AbsRel of each photograph, scaled by the ratio of the medians (spec D.2 b), and the poses of overlapping pairs.
 
     Depth is that of each photograph alone, poses are those of each pair as two instants of one
     camera. Returns the table, and the network's depth [N, h, w] at the size of the photographs.
@@ -94,7 +94,7 @@ def _depth_rows(room: Room, predicted: np.ndarray) -> list[Row]:
     for method, depths in methods.items():
         per_image = []
         for depth, truth in zip(depths, room.depth):
-            scaled = depth * median_scale(depth, truth, truth > 0)
+            scaled = depth * scale_of_medians(depth, truth, truth > 0)
             per_image.append((abs_rel(scaled, truth, truth > 0), delta(scaled, truth, truth > 0)))
         errors[method], close[method] = np.mean(per_image, axis=0).tolist()
     count = f'{len(predicted)} images'

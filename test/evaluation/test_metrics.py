@@ -51,6 +51,13 @@ def test_a_scene_two_percent_too_large_is_said_so():
     assert metrics.delta(1.3 * truth, truth, everywhere) == 0.0
 
 
+def test_medians_are_taken_before_their_ratio_and_ratios_before_their_median():
+    truth, predicted = np.array([[1.0, 2.0, 9.0]]), np.array([[2.0, 5.0, 1.0]])
+    everywhere = np.ones_like(truth, bool)
+    assert metrics.scale_of_medians(predicted, truth, everywhere) == pytest.approx(2.0 / 2.0)
+    assert metrics.median_scale(predicted, truth, everywhere) == pytest.approx(1.0 / 2.0)
+
+
 def test_pixels_that_are_not_valid_count_for_nothing():
     truth = np.ones((2, 2))
     predicted = np.array([[1.0, np.nan], [1.0, 50.0]])

@@ -7,7 +7,13 @@ from pathlib import Path
 import cv2
 from fourd_perception.bag.rig_videos import read_frames
 from fourd_perception.evaluation import real_inputs
-from fourd_perception.evaluation.baselines.clip_answers import CONSTANT, DIS, SIFT, ZERO_FLOW
+from fourd_perception.evaluation.baselines.clip_answers import (
+    CONSTANT,
+    DIS,
+    MEAN_IMAGE,
+    SIFT,
+    ZERO_FLOW,
+)
 from fourd_perception.evaluation.clip_evaluation import NETWORK, SOLVED
 from fourd_perception.evaluation.picture_grids import lay_pictures, Pictures
 from fourd_perception.evaluation.real_rig import envelope, score_rig
@@ -125,6 +131,24 @@ def test_true_depths_and_poses_of_a_room_are_without_error_and_a_constant_is_not
     )
 
 
+def test_photographs_are_compared_at_the_ratio_of_their_medians():
+    truth = room()
+
+    def mirrored(grid: GridTensors) -> Prediction:
+        numbers = [number_of(grid, t) for t in range(grid.images.shape[1])]
+        size = grid.images.shape[:2:-1]
+        depth = [cv2.resize(truth.depth[n][:, ::-1].copy(), size) for n in numbers]
+        return prediction(grid, torch.from_numpy(np.stack(depth))[None])
+
+    table, depths = score_room(Told(mirrored), truth, ignore)
+    expected = []
+    for found, depth in zip(depths, truth.depth):
+        p, g = found[depth > 0], depth[depth > 0]
+        expected.append(np.mean(np.abs(p * np.median(g) / np.median(p) - g) / g))
+    errors = row(table, 'AbsRel, each image scaled by its median').values
+    assert errors[NETWORK] == pytest.approx(np.mean(expected))
+
+
 # --- a rig that stands still ----------------------------------------------------------------
 
 
@@ -212,6 +236,7 @@ def test_the_recordings_are_read_and_classical_methods_score_what_the_docs_say()
     table, _ = score_room(Told(prediction), photographs, ignore)
     depth = row(table, 'AbsRel, each image scaled by its median')
     assert depth.values[CONSTANT] == pytest.approx(0.359, abs=5e-4) and not depth.passed
+    assert depth.values[MEAN_IMAGE] == pytest.approx(0.349, abs=5e-4)
     for pair in ('0-1', '0-2', '1-2'):
         assert row(table, f'rotation of pair {pair}').values[SIFT] < 0.5
     frames = real_inputs.read_video(DATA / real_inputs.VIDEO)
