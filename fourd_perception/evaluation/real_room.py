@@ -47,10 +47,11 @@ class Room:
 def score_room(
     predictor: Predictor, room: Room, progress: Callable[[float], None]
 ) -> tuple[Table, np.ndarray]:
-    """AbsRel of each photograph, scaled by the ratio of the medians (spec D.2 b), and the poses of overlapping pairs.
+    """AbsRel of each photograph, and the poses of overlapping pairs.
 
-    Depth is that of each photograph alone, poses are those of each pair as two instants of one
-    camera. Returns the table, and the network's depth [N, h, w] at the size of the photographs.
+    AbsRel is after scaling each by the ratio of the medians (spec D.2 b). Depth is that of each
+    photograph alone, poses are those of each pair as two instants of one camera. Returns the
+    table, and the network's depth [N, h, w] at the size of the photographs.
     """
     patch = predictor.info.patch
     depths = []
