@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from fourd_perception.datasets.raw_frame import fitted, RawFrame
-from fourd_perception.datasets.window_motion import with_dynamic
+from fourd_perception.datasets.window_motion import seen_at, with_dynamic
 from fourd_perception.datasets.window_occlusion import with_occlusion
 from fourd_perception.geometry.clips import Clips, unlabelled
 from fourd_perception.geometry.poses import invert
@@ -24,7 +24,7 @@ def assemble(
     place: tuple[float, float] = (0.5, 0.5),
     adjacent: bool = True,
 ) -> Clips:
-    """One clip [1, views, T] of the frames [V][T], V <= views, with all their tracks.
+    """One clip [1, views, T] of the frames [V][T], V <= views, with all their tracks, of one N.
 
     size:     (height, width) of the clip; place: see `fitted`
     views:    views that no frames are given for are absent
@@ -85,13 +85,31 @@ def _fill_flow(clips: Clips, way: str, view: int, instant: int, frame: RawFrame)
 
 
 def _with_tracks(clips: Clips, frames: Sequence[Sequence[RawFrame]], world: np.ndarray) -> Clips:
-    """The clip with all tracked points of its recording."""
-    tracks = [[frame.tracks for frame in view if frame.tracks is not None] for view in frames]
-    if not tracks[0]:
+    """The clip with all tracked points of its recording.
+
+    They are where any frame of an instant says, and visible in the frames that say so and show
+    them: not beyond the crop, and not in cells of unknown pose or intrinsics.
+    """
+    given = [frame.tracks for row in frames for frame in row if frame.tracks is not None]
+    if not given:
         return clips
-    points = np.stack([transform_points(invert(world), at.points) for at in tracks[0]])
+    points = np.full((len(frames[0]), len(given[0].points), 3), np.nan)
     visible = torch.zeros(*clips.present.shape, points.shape[1], dtype=torch.bool)
-    for view, row in enumerate(tracks):
-        visible[0, view] = torch.from_numpy(np.stack([at.visible for at in row]))
+    for view, row in enumerate(frames):
+        for instant, frame in enumerate(row):
+            if frame.tracks is not None:
+                found = transform_points(invert(world), frame.tracks.points)
+                points[instant] = np.where(np.isnan(points[instant]), found, points[instant])
+                visible[0, view, instant] = torch.from_numpy(frame.tracks.visible)
     known = torch.from_numpy(points[None].astype(np.float32))
-    return replace(clips, track_points=known, track_visible=visible)
+    return replace(clips, track_points=known, track_visible=visible & _inside(clips, known))
+
+
+def _inside(clips: Clips, points: torch.Tensor) -> torch.Tensor:
+    """Bool [B, V, T, N]: world points [B, T, N, 3] project into the images."""
+    height, width = clips.depth.shape[-2:]
+    instants = range(points.shape[1])
+    pixels = [seen_at(clips, k, points[:, None, k].mT) for k in instants]
+    x, y = torch.stack(pixels, dim=2).unbind(dim=3)
+    # Comparisons with NaN are false.
+    return (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import itertools
 
 from fourd_perception.datasets.assembly import assemble
+from fourd_perception.datasets.files import DataSetError
 from fourd_perception.datasets.raw_frame import RawFrame
 from fourd_perception.geometry.clips import Clips
 import numpy as np
@@ -79,6 +80,12 @@ class DataSet:
             place = (float(generator.random()), float(generator.random()))
         instants = range(start, start + spec.instants * stride, stride)
         frames = [[recording.read(v, i) for i in instants] for v in views[: spec.views]]
+        counts = {len(f.tracks.points) for row in frames for f in row if f.tracks is not None}
+        if len(counts) > 1:
+            raise DataSetError(
+                f'{self.name}: frames of {recording.name} track {sorted(counts)} points, and not '
+                'the same ones; extract its tracks again, or ask for fewer views'
+            )
         clips = assemble(frames, spec.size, spec.views, place, adjacent=stride == 1)
         clips.metric[:] = self.metric
         return _with_tracks(clips, spec.tracks, generator)

@@ -39,7 +39,7 @@ class RawFrame:
                        found by the consistency of the two flows
     dynamic:           uint8 [h, w] `STATIC`, `DYNAMIC` or `IGNORED`; None: found from own motion
     instances:         int16 [h, w], 0 background, -1 unknown
-    tracks:            points of the recording, the same N in every frame
+    tracks:            points of the recording, the same N in every frame that has them
     sparse:            depth and flow are known at scattered pixels (projected lidar)
     ego_flow:          flow was computed from depth and poses: it tells of no own motion
     """

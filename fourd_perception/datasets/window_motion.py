@@ -110,8 +110,8 @@ def _relative(first: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     return torch.cat([torch.cat([turned, moved], dim=-1), first[..., 3:, :]], dim=-2)
 
 
-def _seen_at(clips: Clips, instant: int, world: torch.Tensor) -> torch.Tensor:
-    """Pixels [B, V, 2, N] of world points [B, V, 3, N] in the images of an instant.
+def seen_at(clips: Clips, instant: int, world: torch.Tensor) -> torch.Tensor:
+    """Pixels [B, V, 2, N] of world points [B, V or 1, 3, N] in the images of an instant.
 
     NaN behind the camera and where pose or intrinsics are unknown.
     """
@@ -128,13 +128,13 @@ def _tracked(clips: Clips) -> torch.Tensor:
     motion = torch.full_like(clips.depth, -1.0).flatten(-2)
     points = clips.track_points.mT[:, None].expand(-1, clips.depth.shape[1], -1, -1, -1)
     instants = range(points.shape[2])
-    moving = [_seen_at(clips, k, points[:, :, k]) for k in instants]
+    moving = [seen_at(clips, k, points[:, :, k]) for k in instants]
     for start in instants:
         apart = torch.full_like(moving[start][:, :, 0], float('nan'))
         everywhere = torch.ones_like(apart, dtype=torch.bool)
         for k in instants:
             if k != start:
-                still = _seen_at(clips, k, points[:, :, start])
+                still = seen_at(clips, k, points[:, :, start])
                 moved = torch.linalg.vector_norm(moving[k] - still, dim=2)
                 apart, everywhere = torch.fmax(apart, moved), everywhere & ~moved.isnan()
         apart = _telling(apart, everywhere)

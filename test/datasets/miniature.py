@@ -223,6 +223,13 @@ class Seen:
             moving = both & (true == DYNAMIC)
             assert moving.any() and (label[moving] == DYNAMIC).mean() > 0.8
 
+    def inside(self, points: np.ndarray, view: int, instant: int) -> np.ndarray:
+        """Bool [N]: where world points [N, 3] before the camera are inside the cropped image."""
+        camera, pose = self.cameras[view], self._pose(view, instant)
+        image = (points - pose[:3, 3]) @ pose[:3, :3] @ camera.intrinsics.T
+        pixels, size = image[:, :2] / image[:, 2:], (camera.width, camera.height)
+        return np.all((pixels >= -0.5) & (pixels <= np.array(size) - 0.5), axis=1)
+
     def _cells(self, clips: Clips) -> Iterator[tuple[int, int, CameraModel]]:
         for view, instant in np.ndindex(*clips.images.shape[1:3]):
             yield view, instant, self.cameras[view]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import gzip
 import json
 from pathlib import Path
@@ -117,12 +118,51 @@ def test_dynamic_replica_shows_the_street(root: Path, miniature: Miniature) -> N
     seen.check_depth(clips)
     seen.check_flow(clips)
     seen.check_dynamic(clips)
-    points, visible = miniature.tracks(0)
-    pose = np.linalg.inv(miniature.pose(0, 0))
-    expected = points[:, :40] @ pose[:3, :3].T + pose[:3, 3]
-    np.testing.assert_allclose(clips.track_points[0], expected, atol=1e-3)
-    np.testing.assert_array_equal(clips.track_visible[0, 1], visible[:, :40])
+    points, visible = expected_tracks(miniature)
+    first = np.flatnonzero(visible.any(axis=(0, 1)))[:40]
+    np.testing.assert_allclose(clips.track_points[0], points[:, first], atol=1e-3)
+    np.testing.assert_array_equal(clips.track_visible[0], visible[..., first])
     assert clips.metric.all() and clips.present.all()
+
+
+def expected_tracks(miniature: Miniature) -> tuple[np.ndarray, np.ndarray]:
+    """Points [T, N, 3] in the first camera, and where the clip shows them, bool [V, T, N]."""
+    points, visible = miniature.tracks(0)
+    seen, pose = Seen(miniature, WINDOW.size), np.linalg.inv(miniature.pose(0, 0))
+    inside = [[seen.inside(points[k], view, k) for k in range(3)] for view in range(2)]
+    assert (visible & ~np.array(inside)).any()
+    return points @ pose[:3, :3].T + pose[:3, 3], visible & inside
+
+
+@pytest.mark.parametrize(
+    'lacking', [[(1, 0), (1, 1), (1, 2)], [(0, 1)], [(0, 1), (1, 1)], [(0, 0), (0, 1), (0, 2)]]
+)
+def test_tracks_are_where_any_camera_has_them(
+    root: Path, miniature: Miniature, lacking: list[tuple[int, int]]
+) -> None:
+    path = root / 'train/frame_annotations_train.jgz'
+    entries = json.loads(gzip.decompress(path.read_bytes()))
+    for entry in entries:
+        if (('left', 'right').index(entry['camera_name']), entry['frame_number']) in lacking:
+            entry['trajectories'] = None
+    path.write_bytes(gzip.compress(json.dumps(entries).encode()))
+    clips = open_dynamic_replica(root).clip(0, replace(WINDOW, tracks=1000))
+    points, visible = expected_tracks(miniature)
+    for view, instant in lacking:
+        visible[view, instant] = False
+        if (1 - view, instant) in lacking:
+            points[instant] = np.nan
+    first = visible.any(axis=(0, 1))
+    np.testing.assert_allclose(clips.track_points[0], points[:, first], atol=1e-3)
+    np.testing.assert_array_equal(clips.track_visible[0], visible[..., first])
+
+
+def test_other_tracks_of_one_frame_are_told(root: Path, miniature: Miniature) -> None:
+    path = root / f'train/{NAME}_source_right/trajectories/000001.pth'
+    fewer = {name: values[:-3] for name, values in torch.load(path).items()}
+    torch.save(fewer, path)
+    with pytest.raises(DataSetError, match=rf'frames of {NAME} track \[\d+, \d+\] points'):
+        open_dynamic_replica(root).clip(0, WINDOW)
 
 
 def test_a_camera_with_other_frames_is_named(root: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import sys
 
 from fourd_perception.datasets.dataset import ClipSpec, DataSet, Recording
-from fourd_perception.datasets.raw_frame import RawFrame
+from fourd_perception.datasets.raw_frame import RawFrame, Tracks
 from fourd_perception.datasets.window_motion import with_dynamic
 from fourd_perception.datasets.window_occlusion import with_occlusion
 from fourd_perception.geometry.clips import (
@@ -130,6 +130,24 @@ def test_the_world_is_the_first_camera_with_a_pose(miniature: Miniature) -> None
     np.testing.assert_allclose(clips.world_from_camera[0, 0, 1], np.eye(4), atol=1e-6)
     expected = np.linalg.inv(miniature.pose(0, 1)) @ miniature.pose(0, 2)
     np.testing.assert_allclose(clips.world_from_camera[0, 0, 2], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize('lacking', ['world_from_camera', 'intrinsics'])
+def test_tracks_are_not_visible_to_cameras_that_nobody_knows(
+    miniature: Miniature, lacking: str
+) -> None:
+    points, visible = miniature.tracks(0)
+
+    def read(view: int, instant: int) -> RawFrame:
+        tracks = Tracks(points[instant], visible[instant])
+        frame = replace(frame_of(miniature, 0, view, instant), tracks=tracks)
+        return frame if instant != 1 else replace(frame, **{lacking: None})
+
+    data = DataSet('lost', True, (Recording('lost', 1, 3, read),))
+    clips = data.clip(0, replace(SPEC, tracks=1000))
+    seen = clips.track_visible[0, 0].sum(dim=1)
+    assert seen[0] > 50 and seen[1] == 0 and seen[2] > 50
+    assert clips.track_points.isfinite().all()
 
 
 def test_labels_of_the_set_are_kept(miniature: Miniature) -> None:
