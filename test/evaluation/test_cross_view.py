@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fourd_perception.evaluation import cross_view
 from fourd_perception.evaluation.cross_view import best_agreement, depth_ratios
 import numpy as np
 import pytest
@@ -18,11 +19,19 @@ def views() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 def test_true_depths_agree_at_their_own_scale_and_in_any_other_the_scale_is_found():
     depth, usable, intrinsics, poses = views()
-    ratios = depth_ratios(depth, usable, intrinsics, poses)
-    assert len(ratios) > 500 and np.median(np.abs(ratios - 1)) < 0.005
+    off = np.abs(depth_ratios(depth, usable, intrinsics, poses) - 1)
+    assert len(off) > 500 and np.median(off) < 0.005
     for scale in (1.0, 0.02, 30.0):
         apart, share, overlap = best_agreement(scale * depth, usable, intrinsics, poses)
-        assert apart < 0.06 and share > 0.7 and 0.05 < overlap < 1.0
+        assert apart < 0.01 and share > 0.9 and 0.05 < overlap < 1.0
+
+
+@pytest.mark.parametrize('between', [0.0, 0.3, 0.5, 0.8])
+def test_true_depths_agree_as_well_whichever_scales_are_tried_first(monkeypatch, between):
+    scales = cross_view.FACTORS * (cross_view.FACTORS[1] / cross_view.FACTORS[0]) ** between
+    monkeypatch.setattr(cross_view, 'FACTORS', scales)
+    off = np.abs(depth_ratios(*views()) - 1)
+    assert best_agreement(*views())[0] < 1.02 * np.median(off)
 
 
 def test_depths_of_unrelated_scenes_do_not_agree():
