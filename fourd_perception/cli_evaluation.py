@@ -58,6 +58,12 @@ def add_evaluate_verb(verbs: Any) -> None:
     add = synthetic.add_argument
     add('--seed', type=int, default=0, metavar='S', help='other clips for every number (0)')
     add('--clips', type=count, default=16, metavar='N', help='of each setting (16)')
+    add(
+        '--trained-on',
+        choices=('cpu', 'gpu'),
+        default='cpu',
+        help='what the weights were trained on, which their bar of depth depends on (cpu)',
+    )
     _add_network(synthetic)
     synthetic.set_defaults(run=evaluate_synthetic)
 
@@ -105,8 +111,9 @@ def evaluate_synthetic(args: argparse.Namespace) -> int:
     predictor = load_predictor(args.weights, args.device)
     with Progress('evaluating') as progress:
         scores = synthetic.evaluate_synthetic(predictor, args.seed, args.clips, progress.show)
-    settings = {'seed': args.seed, 'clips': args.clips}
-    report = NetworkReport('synthetic', predictor.info, settings, tables(scores))
+    settings = {'seed': args.seed, 'clips': args.clips, 'trained on': args.trained_on}
+    found = tables(scores, args.trained_on)
+    report = NetworkReport('synthetic', predictor.info, settings, found)
     return _finished(report, args.out, scores.examples)
 
 

@@ -16,18 +16,29 @@ from fourd_perception.evaluation.clip_scores import (
 from fourd_perception.evaluation.score_table import Bar, Row, Table
 from fourd_perception.evaluation.synthetic import SyntheticScores, values_by_method
 
-# .10 was asked of weights that were trained on a GPU, .14 of those trained on CPUs alone.
-ABS_REL = (Bar(0.14), Bar(0.4, MEAN_IMAGE))
+# By what the weights were trained on: CPUs alone see less.
+ABS_REL = {'cpu': Bar(0.14), 'gpu': Bar(0.1)}
+OF_MEAN_IMAGE = Bar(0.4, MEAN_IMAGE)
 FLOW = ((Bar(0.2),), (Bar(1.0, DIS),), (Bar(1.0, DIS),), (Bar(0.7, DIS),))
 IOU, FALSE_POSITIVE = (Bar(0.6, at_least=True),), (Bar(1.0),)
 ROTATION, DIRECTION, AREA = (Bar(0.5),), (Bar(6.0),), (Bar(75.0, at_least=True),)
 
 
-def tables(scores: SyntheticScores) -> list[Table]:
-    """All tables; the bars are for the four settings together."""
+def tables(scores: SyntheticScores, trained_on: str) -> list[Table]:
+    """All tables; the bars are for the four settings together.
+
+    trained_on: what the weights were, a key of `ABS_REL`
+    """
     overall = scores.overall
     return [
-        Table('Depth', _depth(overall), ('One scale a window, the median of the log-ratios.',)),
+        Table(
+            'Depth',
+            _depth(overall, trained_on),
+            (
+                'One scale a window, the median of the log-ratios.',
+                f'The bar of AbsRel is that of weights trained on a {trained_on.upper()}.',
+            ),
+        ),
         Table(
             'Flow: endpoint error (px) by length of the true flow',
             _flow(overall),
@@ -65,9 +76,9 @@ def _row(
     return Row(what, values, judged, bars, unit, count)
 
 
-def _depth(overall: Mapping[str, Score]) -> list[Row]:
+def _depth(overall: Mapping[str, Score], trained_on: str) -> list[Row]:
     return [
-        _row(overall, 'abs_rel', 'AbsRel', bars=ABS_REL),
+        _row(overall, 'abs_rel', 'AbsRel', bars=(ABS_REL[trained_on], OF_MEAN_IMAGE)),
         _row(overall, 'delta', 'delta < 1.25'),
     ]
 

@@ -44,12 +44,18 @@ def scores(
     return SyntheticScores(dict.fromkeys((*synthetic.VIEWS, synthetic.HELD_OUT), methods))
 
 
-def failures(found: SyntheticScores) -> list[str]:
-    return [failure for table in tables(found) for failure in table.failures]
+def failures(found: SyntheticScores, trained_on: str = 'cpu') -> list[str]:
+    return [failure for table in tables(found, trained_on) for failure in table.failures]
 
 
 def test_every_bar_of_a_good_network_is_kept():
-    assert failures(scores({})) == []
+    assert failures(scores({})) == failures(scores({}), 'gpu') == []
+
+
+def test_of_weights_that_were_trained_on_a_gpu_more_is_asked():
+    assert failures(scores({'abs_rel': 0.11})) == []
+    (missed,) = failures(scores({'abs_rel': 0.11}), 'gpu')
+    assert missed == 'Depth: AbsRel: 0.11 (<= 0.1, <= 0.4 x mean image)'
 
 
 @pytest.mark.parametrize(
@@ -97,11 +103,12 @@ def test_the_command_scores_tables_pictures_and_fails_untrained_weights(small, t
     for place in ('a', 'b'):
         assert main([*command, '--seed', '4', '--out', str(tmp_path / place)]) == 1
     told = capsys.readouterr()
+    assert 'of weights trained on a CPU' in told.out and '<= 0.14' in told.out
     assert 'UNTRAINED WEIGHTS' in told.out and '| hand-held |' in told.out
     assert 'bar missed: Depth: AbsRel: ' in told.err
     names = {path.name for path in (tmp_path / 'a').iterdir()}
     assert names == {'synthetic.md', 'synthetic.json', 'synthetic.png'}
     first, second = (json.loads((tmp_path / p / 'synthetic.json').read_text()) for p in 'ab')
-    assert first == second and first['settings'] == {'seed': 4, 'clips': 1}
+    assert first == second and first['settings'] == {'seed': 4, 'clips': 1, 'trained on': 'cpu'}
     assert main(['evaluate', 'table', str(tmp_path / 'a'), str(tmp_path / 'b')]) == 0
     assert '| Depth: AbsRel |' in capsys.readouterr().out
