@@ -16,7 +16,8 @@ class SceneSpec:
     instants: slices of the clip
     setting:  one of `SETTINGS`
     movers:   False: nothing moves but the cameras
-    held_out: only the shapes and textures that are kept out of training, else only the others
+    held_out: things and textures are of the families that are kept out of training, which else
+              never appear; places, grain and clouds are those of training
     tracks:   points that are followed through the clip
     """
 
