@@ -75,26 +75,26 @@ def validation(args: argparse.Namespace) -> int:
     """Print what is in the frozen clips, and whether it is what it was."""
     from fourd_perception.progress import Progress
     from fourd_perception.synthetic.validation import (
-        contents_of,
         frozen_settings,
         validation_clips,
+        with_contents,
         write_contents,
     )
 
-    found, first = {}, {}
+    settings, found = frozen_settings(), {}
     with Progress('generating') as progress:
-        for number, (name, frozen) in enumerate(frozen_settings().items()):
+        for number, (name, frozen) in enumerate(settings.items()):
             clips = []
             for clip in range(frozen.clips):
                 clips.append(validation_clips(name, [clip]))
-                progress.show((number + (clip + 1) / frozen.clips) / len(frozen_settings()), name)
-            found[name], first[name] = contents_of(clips), contents_of(clips[:1])
-    for line in _table({name: asdict(contents) for name, contents in found.items()}):
+                progress.show((number + (clip + 1) / frozen.clips) / len(settings), name)
+            found[name] = with_contents(frozen, clips)
+    for line in _table({name: asdict(setting.contents) for name, setting in found.items()}):
         print(line)
     if args.freeze:
-        write_contents(found, first)
+        write_contents(found)
         return DONE
-    changed = [name for name, c in found.items() if not c.like(frozen_settings()[name].contents)]
+    changed = [name for name in settings if not found[name].contents.like(settings[name].contents)]
     print(f'not as frozen: {", ".join(changed)}' if changed else 'all as frozen')
     return FAILED if changed else DONE
 

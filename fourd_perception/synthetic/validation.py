@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ class Contents:
     moving:         share of the pixels that are `DYNAMIC`
     with_movers:    share of the clips in which more than 0.1 % of the pixels are
     large_movers:   share of the clips in which an image is `DYNAMIC` over more than 40 %
+    colour:         means of red, green and blue over all images, 0 to 255
+    contrast:       their standard deviations
     """
 
     flow: tuple[float, ...]
@@ -43,6 +45,8 @@ class Contents:
     moving: float
     with_movers: float
     large_movers: float
+    colour: tuple[float, ...]
+    contrast: tuple[float, ...]
 
     def like(self, other: Contents) -> bool:
         """Whether every number is that of the other but for rounding on another machine."""
@@ -58,14 +62,16 @@ class FrozenSetting:
     seed:     of the first
     clips:    how many
     contents: what is in them
-    first:    what is in the first alone: soon found out whether clips are still the same
+    mover:    number of the first clip in which something moves, if any
+    example:  what is in that one alone: soon found out whether clips are still the same
     """
 
     spec: SceneSpec
     seed: int
     clips: int
     contents: Contents
-    first: Contents
+    mover: int
+    example: Contents
 
 
 @cache
@@ -82,7 +88,9 @@ def validation_clips(
 ) -> Clips:
     """The frozen clips of a setting, all or those of some numbers.
 
-    size: (height, width), if not that of the file; scenes are the same, lenses see as much.
+    size: (height, width), if not that of the file. Places and lenses are the same, but speeds are
+    drawn in pixels: cameras and movers of larger images go slower, and meet other things.
+
     Raises ValueError for a setting that the file does not know.
     """
     known = frozen_settings()
@@ -102,6 +110,8 @@ def contents_of(clips: Sequence[Clips]) -> Contents:
     depth = np.concatenate([some.depth.flatten().cpu().numpy() for some in clips])
     moving = torch.cat([(some.dynamic == DYNAMIC).float().mean((3, 4)).cpu() for some in clips])
     known = depth[np.isfinite(depth)]
+    channels = torch.cat([some.images.movedim(3, 0).flatten(1).cpu() for some in clips], dim=1)
+    contrast, colour = torch.std_mean(channels.float(), dim=1)
     return Contents(
         flow=tuple(_digits(x) for x in np.percentile(flow, FLOW_PERCENTILES)),
         below_a_pixel=_digits((flow < 1).mean()),
@@ -110,6 +120,8 @@ def contents_of(clips: Sequence[Clips]) -> Contents:
         moving=_digits(moving.mean()),
         with_movers=_digits((moving.mean((1, 2)) > 0.001).float().mean()),
         large_movers=_digits((moving.amax((1, 2)) > 0.4).float().mean()),
+        colour=tuple(map(_digits, colour)),
+        contrast=tuple(map(_digits, contrast)),
     )
 
 
@@ -119,26 +131,33 @@ def _lengths(clips: Clips) -> np.ndarray:
     return length[np.isfinite(length)]
 
 
-def write_contents(
-    contents: Mapping[str, Contents], first: Mapping[str, Contents], path: Path = FILE
-) -> None:
-    """Put what is in the clips of settings, and in the first of each, into the file."""
+def with_contents(frozen: FrozenSetting, clips: Sequence[Clips]) -> FrozenSetting:
+    """The setting with what is in its clips, given one by one."""
+    mover = next((k for k, clip in enumerate(clips) if contents_of([clip]).with_movers), 0)
+    example = contents_of([clips[mover]])
+    return replace(frozen, contents=contents_of(clips), mover=mover, example=example)
+
+
+def write_contents(found: Mapping[str, FrozenSetting], path: Path = FILE) -> None:
+    """Put what is in the clips of settings into the file."""
     plain = yaml.safe_load(path.read_text())
-    for field, found in (('contents', contents), ('first', first)):
-        for name, values in found.items():
-            plain[name][field] = {
-                key: list(value) if isinstance(value, tuple) else value
-                for key, value in vars(values).items()
-            }
+    for name, setting in found.items():
+        plain[name]['contents'] = _plain(setting.contents)
+        plain[name]['mover'] = setting.mover
+        plain[name]['example'] = _plain(setting.example)
     text = yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, width=99)
     path.write_text(_HEADER + text)
     frozen_settings.cache_clear()
 
 
+def _plain(contents: Contents) -> dict[str, Any]:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in vars(contents).items()}
+
+
 def _setting(values: Mapping[str, Any]) -> FrozenSetting:
     spec = SceneSpec(**{**values['spec'], 'size': tuple(values['spec']['size'])})
-    contents, first = (_contents(values[field]) for field in ('contents', 'first'))
-    return FrozenSetting(spec, values['seed'], values['clips'], contents, first)
+    contents, example = (_contents(values[field]) for field in ('contents', 'example'))
+    return FrozenSetting(spec, values['seed'], values['clips'], contents, values['mover'], example)
 
 
 def _contents(values: Mapping[str, Any]) -> Contents:
