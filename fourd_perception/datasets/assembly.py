@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from fourd_perception.datasets.raw_frame import fitted, RawFrame
-from fourd_perception.datasets.window_motion import seen_at, with_dynamic
+from fourd_perception.datasets.window_motion import with_dynamic
 from fourd_perception.datasets.window_occlusion import with_occlusion
 from fourd_perception.geometry.clips import Clips, unlabelled
 from fourd_perception.geometry.poses import invert
 from fourd_perception.geometry.projection import transform_points
+from fourd_perception.geometry.track_pixels import inside, track_pixels
 import numpy as np
 import torch
 
@@ -102,14 +103,6 @@ def _with_tracks(clips: Clips, frames: Sequence[Sequence[RawFrame]], world: np.n
                 points[instant] = np.where(np.isnan(points[instant]), found, points[instant])
                 visible[0, view, instant] = torch.from_numpy(frame.tracks.visible)
     known = torch.from_numpy(points[None].astype(np.float32))
-    return replace(clips, track_points=known, track_visible=visible & _inside(clips, known))
-
-
-def _inside(clips: Clips, points: torch.Tensor) -> torch.Tensor:
-    """Bool [B, V, T, N]: world points [B, T, N, 3] project into the images."""
-    height, width = clips.depth.shape[-2:]
-    instants = range(points.shape[1])
-    pixels = [seen_at(clips, k, points[:, None, k].mT) for k in instants]
-    x, y = torch.stack(pixels, dim=2).unbind(dim=3)
-    # Comparisons with NaN are false.
-    return (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+    pixels = track_pixels(known[:, None], clips.world_from_camera, clips.intrinsics)
+    visible &= inside(pixels, (clips.depth.shape[-2], clips.depth.shape[-1]))
+    return replace(clips, track_points=known, track_visible=visible)

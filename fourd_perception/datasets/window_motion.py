@@ -7,6 +7,7 @@ from dataclasses import replace
 from fourd_perception.datasets.window_occlusion import at_pixels, outside, pixel_grid
 from fourd_perception.geometry.clips import Clips, IGNORED, STATIC, VISIBLE
 from fourd_perception.geometry.dynamic_label import dynamic_label, MOVES, own_motion
+from fourd_perception.geometry.track_pixels import track_pixels
 import torch
 
 
@@ -110,35 +111,27 @@ def _relative(first: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     return torch.cat([torch.cat([turned, moved], dim=-1), first[..., 3:, :]], dim=-2)
 
 
-def seen_at(clips: Clips, instant: int, world: torch.Tensor) -> torch.Tensor:
-    """Pixels [B, V, 2, N] of world points [B, V or 1, 3, N] in the images of an instant.
-
-    NaN behind the camera and where pose or intrinsics are unknown.
-    """
-    pose = clips.world_from_camera[:, :, instant]
-    points = pose[..., :3, :3].mT @ (world - pose[..., :3, 3:])
-    depth = points[..., 2:, :]
-    rays = points / depth.masked_fill(depth <= 0, float('nan'))
-    return (clips.intrinsics[:, :, instant] @ rays)[..., :2, :]
-
-
 def _tracked(clips: Clips) -> torch.Tensor:
     """Own motion [B, V, T, H, W] in pixels where a tracked point that tells is seen, else NaN."""
     height, width = clips.depth.shape[-2:]
     motion = torch.full_like(clips.depth, -1.0).flatten(-2)
-    points = clips.track_points.mT[:, None].expand(-1, clips.depth.shape[1], -1, -1, -1)
-    instants = range(points.shape[2])
-    moving = [seen_at(clips, k, points[:, :, k]) for k in instants]
+    points, instants = clips.track_points[:, None], range(clips.depth.shape[2])
+
+    def seen_at(instant: int, world: torch.Tensor) -> torch.Tensor:
+        pose, k = clips.world_from_camera[:, :, instant], clips.intrinsics[:, :, instant]
+        return track_pixels(world, pose, k)
+
+    moving = [seen_at(k, points[:, :, k]) for k in instants]
     for start in instants:
-        apart = torch.full_like(moving[start][:, :, 0], float('nan'))
+        apart = torch.full_like(moving[start][..., 0], float('nan'))
         everywhere = torch.ones_like(apart, dtype=torch.bool)
         for k in instants:
             if k != start:
-                still = seen_at(clips, k, points[:, :, start])
-                moved = torch.linalg.vector_norm(moving[k] - still, dim=2)
+                still = seen_at(k, points[:, :, start])
+                moved = torch.linalg.vector_norm(moving[k] - still, dim=-1)
                 apart, everywhere = torch.fmax(apart, moved), everywhere & ~moved.isnan()
         apart = _telling(apart, everywhere)
-        x, y = moving[start].nan_to_num(-1.0).round().long().unbind(dim=2)
+        x, y = moving[start].nan_to_num(-1.0).round().long().unbind(dim=-1)
         seen = clips.track_visible[:, :, start] & ~apart.isnan()
         seen &= (x >= 0) & (x < width) & (y >= 0) & (y < height)
         index = torch.where(seen, y * width + x, 0)

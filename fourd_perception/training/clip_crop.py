@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fourd_perception.geometry.clips import Clips, OCCLUDED, VISIBLE
-from fourd_perception.training.track_pixels import track_pixels
+from fourd_perception.geometry.track_pixels import inside, track_pixels
 import torch
 
 # Sides of generated and recorded clips are multiples of it.
@@ -39,7 +39,7 @@ def cropped(clips: Clips, size: tuple[int, int]) -> Clips:
     intrinsics[..., 0, 2] -= left
     intrinsics[..., 1, 2] -= top
     tracks = track_pixels(clips.track_points[:, None], clips.world_from_camera, intrinsics)
-    visible = clips.track_visible & ~_outside(tracks[..., 0], tracks[..., 1], size)
+    visible = clips.track_visible & inside(tracks, size)
     return replace(clips, **cut, intrinsics=intrinsics, track_visible=visible)
 
 
@@ -48,10 +48,4 @@ def _leaves(flow: torch.Tensor) -> torch.Tensor:
     height, width = flow.shape[-2:]
     x = flow[..., 0, :, :] + torch.arange(width, device=flow.device)
     y = flow[..., 1, :, :] + torch.arange(height, device=flow.device)[:, None]
-    return _outside(x, y, (height, width))
-
-
-def _outside(x: torch.Tensor, y: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Which pixels are out of an image (height, width); not those that are unknown."""
-    height, width = size
     return (x < -0.5) | (x > width - 0.5) | (y < -0.5) | (y > height - 0.5)

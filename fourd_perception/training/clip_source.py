@@ -14,7 +14,7 @@ from fourd_perception.datasets.mixture import Mixture, open_mixture, Share
 from fourd_perception.geometry.clips import Clips, joined
 from fourd_perception.synthetic.scenes import generate, SceneSpec
 from fourd_perception.training.plain_values import built, plain
-from fourd_perception.training.scene_memory import SceneMemory
+from fourd_perception.training.scene_memory import scene_of, SceneMemory
 from fourd_perception.training.seeded import choices
 import torch
 
@@ -90,12 +90,6 @@ class ClipRequest:
     tracks: int = 0
 
 
-@lru_cache(maxsize=64)
-def _scene(seed: int, spec: SceneSpec, device: torch.device) -> Clips:
-    """One of a few scenes, drawn once."""
-    return generate([seed], spec, device)
-
-
 # Clips of the seeds, each a function of its own seed and of the request.
 DrawClips = Callable[[Sequence[int], ClipRequest, torch.device], Clips]
 
@@ -110,12 +104,14 @@ def clip_source(settings: SourceSettings) -> DrawClips:
         def drawn(seeds: Sequence[int]) -> Clips:
             return generate(seeds, spec, device, settings.compiled)
 
-        return SceneMemory(drawn, settings.repeats)
+        return SceneMemory(drawn)
 
     def generated(seeds: Sequence[int], spec: SceneSpec, device: torch.device) -> Clips:
+        if few := settings.scenes:
+            return scenes_like(spec, device).clips([few[seed % len(few)] for seed in seeds])
         if settings.repeats == 1:
             return generate(seeds, spec, device, settings.compiled)
-        return scenes_like(spec, device).clips(seeds)
+        return scenes_like(spec, device).clips([scene_of(s, settings.repeats) for s in seeds])
 
     def draw(seeds: Sequence[int], request: ClipRequest, device: torch.device) -> Clips:
         spec = SceneSpec(
@@ -126,8 +122,6 @@ def clip_source(settings: SourceSettings) -> DrawClips:
             request.movers,
             tracks=request.tracks,
         )
-        if few := settings.scenes:
-            return joined([_scene(few[seed % len(few)], spec, device) for seed in seeds])
         if mixture is None:
             return generated(seeds, spec, device)
         wanted = ClipSpec(request.size, request.instants, request.views, request.tracks)

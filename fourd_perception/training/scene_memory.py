@@ -9,7 +9,7 @@ from fourd_perception.geometry.clips import Clips, joined
 from fourd_perception.training.sample_seeds import FIRST
 import torch
 
-# Scenes in a round. The samples of two rounds lie so far apart, and a batch divides it.
+# Scenes in a round: so many samples lie between two that see the same one.
 ROUND = 512
 
 
@@ -20,22 +20,21 @@ def scene_of(seed: int, repeats: int) -> int:
 
 
 class SceneMemory:
-    """Draws the scenes of samples, keeps the newest, and draws none of those again.
+    """Draws scenes, keeps the newest, and draws none of those again.
 
     draw: clips of seeds, each a function of its own seed
     """
 
-    def __init__(self, draw: Callable[[Sequence[int]], Clips], repeats: int) -> None:
-        self._draw, self._repeats = draw, repeats
+    def __init__(self, draw: Callable[[Sequence[int]], Clips]) -> None:
+        self._draw = draw
         self._kept: OrderedDict[int, Clips] = OrderedDict()
 
     def __len__(self) -> int:
         """Number of scenes that are remembered."""
         return len(self._kept)
 
-    def clips(self, seeds: Sequence[int]) -> Clips:
-        """What the samples of these seeds see."""
-        scenes = [scene_of(seed, self._repeats) for seed in seeds]
+    def clips(self, scenes: Sequence[int]) -> Clips:
+        """Those of the scenes of these seeds."""
         new = [scene for scene in dict.fromkeys(scenes) if scene not in self._kept]
         if new:
             drawn = self._draw(new)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fourd_perception.geometry.clips import Clips
+from fourd_perception.geometry.track_pixels import track_pixels
 from fourd_perception.model.cell_layout import CellLayout
 from fourd_perception.training.depth_loss import masked_mean
-from fourd_perception.training.track_pixels import track_pixels
 import torch
 import torch.nn.functional as F
 

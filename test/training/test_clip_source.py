@@ -20,7 +20,7 @@ from fourd_perception.training.clip_source import (
 )
 from fourd_perception.training.plain_values import built, plain
 from fourd_perception.training.sample_seeds import FIRST
-from fourd_perception.training.scene_memory import ROUND, SceneMemory
+from fourd_perception.training.scene_memory import ROUND, scene_of, SceneMemory
 from hypothesis import given, settings, strategies as st
 import numpy as np
 import pytest
@@ -163,16 +163,16 @@ def test_a_scene_that_is_remembered_is_not_drawn_again(repeats: int, samples: li
         drawn.extend(seeds)
         return marked(seeds)
 
-    memory = SceneMemory(draw, repeats)
+    memory = SceneMemory(draw)
     for sample in samples:
         later = sample + (repeats - 1) * ROUND
-        clips = memory.clips([FIRST + sample, FIRST + later])
+        clips = memory.clips([scene_of(FIRST + s, repeats) for s in (sample, later)])
         assert torch.equal(clips.images, marked([FIRST + sample] * 2).images)
     assert sorted(drawn) == sorted({FIRST + sample for sample in samples})
 
 
 def test_what_is_remembered_is_bounded():
-    memory = SceneMemory(marked, 1)
+    memory = SceneMemory(marked)
     for first in range(FIRST, FIRST + 4 * ROUND, 64):
         memory.clips(range(first, first + 64))
     assert len(memory) <= ROUND
